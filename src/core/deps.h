@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * The only door of src/core to its surroundings. The kernel module has a
+ * deps.h of its own; the files of src/core are the same in both.
+ *
+ * What is needed: fixed-width integers, bool, size_t, MAP_ASSERT().
+ */
+#ifndef CPU_ALLOC_CORE_DEPS_H
+#define CPU_ALLOC_CORE_DEPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef MAP_DEBUG
+#define MAP_ASSERT(condition) ((condition) ? (void)0 : __builtin_trap())
+#else
+#define MAP_ASSERT(condition) ((void)0)
+#endif
+
+/* Count the nodes and words that are visited, for the tests of complexity. */
+#ifdef MAP_COUNT
+#define MAP_VISIT(map, n) (((struct map *)(uintptr_t)(map))->visits += (n))
+#else
+#define MAP_VISIT(map, n) ((void)0)
+#endif
+
+#endif

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * The map's operations. Where free memory can be is told in map.h; who knows
+ * of it, and what its used bits say:
+ *
+ *                   tree knows it    used bits
+ *   hole            yes              0
+ *   held, lent      no               1
+ *   from frontier   no               0
+ */
+#include "map.h"
+#include "bits.h"
+#include "tree.h"
+
+/*
+ * A larger hole is not held: its used bits are still to be cleared, and the
+ * call that does it must not pay for many other objects' words.
+ */
+#define HELD_UNITS_MAX 1024U
+
+static const struct map_range NO_RANGE = {0, 0};
+
+static bool range_has(struct map_range range, uint32_t unit)
+{
+	return unit >= range.start && unit < range.end;
+}
+
+static uint32_t range_units(struct map_range range)
+{
+	return range.end - range.start;
+}
+
+/* How the memory is divided: the bits, then the levels from the leaves up. */
+
+static size_t bits_bytes(uint32_t units_max)
+{
+	return ((size_t)units_max + MAP_LEAF_UNITS - 1) / MAP_LEAF_UNITS *
+	       (MAP_LEAF_UNITS / BITS_PER_WORD) * sizeof(struct map_bits);
+}
+
+/* Nodes of a level, in whole families of 8; the topmost level has one node. */
+static uint32_t level_nodes(uint32_t units_max, uint32_t level)
+{
+	const uint32_t nodes = ((units_max - 1) >> tree_shift(level)) + 1;
+
+	return nodes == 1 ? 1 : (nodes + MAP_FANOUT - 1) / MAP_FANOUT * MAP_FANOUT;
+}
+
+size_t map_memory_bytes(uint32_t units_max)
+{
+	size_t bytes = bits_bytes(units_max);
+	uint32_t level = 0, nodes;
+
+	do {
+		nodes = level_nodes(units_max, level++);
+		bytes += nodes * sizeof(struct map_node);
+	} while (nodes > 1);
+	return bytes;
+}
+
+void map_init(struct map *map, void *memory, uint32_t units_max)
+{
+	struct map_node *node = (void *)((char *)memory + bits_bytes(units_max));
+	uint32_t level = 0, nodes;
+
+	MAP_ASSERT(units_max > 0 && units_max <= MAP_UNITS_MAX);
+	*map = (struct map){.bits = memory, .units_max = units_max};
+	do {
+		nodes = level_nodes(units_max, level);
+		map->node_count[level] = nodes;
+		map->level[level++] = node;
+		node += nodes;
+	} while (nodes > 1);
+}
+
+void map_grow(struct map *map, uint32_t units)
+{
+	MAP_ASSERT(units >= map->units && units <= map->units_max);
+	map->units = units;
+}
+
+/* Into the tree, and out of it. */
+
+static void add_hole(struct map *map, uint32_t start, uint32_t end)
+{
+	bits_clear_used(map->bits, start, end);
+	tree_update(map, start, end, true);
+}
+
+static void flush_held(struct map *map)
+{
+	const struct map_range held = map->held;
+
+	map->held = NO_RANGE;
+	if (range_units(held))
+		add_hole(map, held.start, held.end);
+}
+
+/* Hold units that are free, marked used, and have used units on both sides. */
+static void hold(struct map *map, uint32_t start, uint32_t end)
+{
+	flush_held(map);
+	map->held.start = start;
+	map->held.end = end;
+	if (end - start > HELD_UNITS_MAX)
+		flush_held(map);
+}
+
+static void raise_frontier(struct map *map, uint32_t start, uint32_t end)
+{
+	const uint32_t gap = map->frontier;
+
+	map->frontier = end;
+	tree_grow(map);
+	if (start - gap > HELD_UNITS_MAX) {
+		tree_update(map, gap, start, true);
+	} else if (start > gap) {
+		bits_set_used(map->bits, gap, start);
+		hold(map, gap, start);
+	}
+}
+
+/* The topmost object has gone; the hole below it, if any, goes with it. */
+static void lower_frontier(struct map *map, uint32_t start)
+{
+	bits_clear_used(map->bits, start, map->frontier);
+	map->frontier = start;
+	if (range_units(map->held) && map->held.end == start) {
+		bits_clear_used(map->bits, map->held.start, start);
+		map->frontier = map->held.start;
+		map->held = NO_RANGE;
+	} else if (start > 0 && !bits_used(map->bits, start - 1)) {
+		map->frontier = tree_hole_start(map, start);
+		tree_update(map, map->frontier, start, false);
+	}
+}
+
+/* Out of the held hole; the larger rest stays held. */
+static void take_held(struct map *map, uint32_t start, uint32_t end)
+{
+	const struct map_range below = {map->held.start, start}, above = {end, map->held.end};
+	const bool keep_below = range_units(below) >= range_units(above);
+	const struct map_range rest = keep_below ? above : below;
+
+	map->held = keep_below ? below : above;
+	if (range_units(rest))
+		add_hole(map, rest.start, rest.end);
+}
+
+/* Allocation. */
+
+/* Take free units out of wherever they are, and mark them used. */
+static void take(struct map *map, uint32_t start, uint32_t end)
+{
+	const bool held = range_has(map->held, start);
+
+	bits_take(map->bits, start, end);
+	if (start >= map->frontier)
+		raise_frontier(map, start, end);
+	else if (held)
+		take_held(map, start, end);
+	else
+		tree_update(map, start, end, false);
+}
+
+static uint32_t find(const struct map *map, uint32_t n, uint32_t order)
+{
+	const uint32_t held = align_up(map->held.start, order);
+	const uint32_t above = align_up(map->frontier, order);
+	const uint32_t hole = tree_find(map, n, order);
+
+	if (held < map->held.end && n <= map->held.end - held && held < hole)
+		return held;
+	if (hole != MAP_NONE)
+		return hole;
+	return above < map->units && n <= map->units - above ? above : MAP_NONE;
+}
+
+/* Free units from @start on, where a fit was found; at most @most are counted. */
+static uint32_t room(const struct map *map, uint32_t start, uint32_t most)
+{
+	uint32_t end;
+
+	if (start >= map->frontier)
+		end = map->units;
+	else if (range_has(map->held, start))
+		end = map->held.end;
+	else
+		end = bits_next_used(map->bits, start,
+				     map->frontier - start < most ? map->frontier : start + most);
+	return end - start < most ? end - start : most;
+}
+
+uint32_t map_alloc_batch(struct map *map, uint32_t n, uint32_t order, uint32_t *units,
+			 uint32_t count)
+{
+	const uint32_t start = count ? find(map, n, order) : MAP_NONE;
+
+	MAP_ASSERT(n > 0 && order < MAP_ORDERS);
+	if (start == MAP_NONE)
+		return 0;
+	if (count > map->units / n)
+		count = map->units / n; /* no more fit, and count * n cannot overflow */
+	if (n % (1U << order))
+		count = 1; /* a second one would not be aligned */
+	if (count > 1)
+		count = room(map, start, n * count) / n;
+	take(map, start, start + count * n);
+	for (uint32_t i = 0; i < count; i++) {
+		units[i] = start + i * n;
+		bits_set_start(map->bits, units[i]);
+	}
+	map->used_units += count * n;
+	map->objects += count;
+	return count;
+}
+
+uint32_t map_alloc(struct map *map, uint32_t n, uint32_t order)
+{
+	uint32_t unit;
+
+	return map_alloc_batch(map, n, order, &unit, 1) ? unit : MAP_NONE;
+}
+
+/* Freeing. */
+
+/* Units marked used become free. The tree learns of it now or later. */
+static void release(struct map *map, uint32_t start, uint32_t end)
+{
+	struct map_range hole = {start, end};
+
+	if (end == map->frontier) {
+		lower_frontier(map, start);
+		return;
+	}
+	if (range_units(map->held) && map->held.end == start) {
+		hole.start = map->held.start;
+		map->held = NO_RANGE;
+	} else if (range_units(map->held) && map->held.start == end) {
+		hole.end = map->held.end;
+		map->held = NO_RANGE;
+	}
+	hold(map, hole.start, hole.end);
+	if ((hole.start > 0 && !bits_used(map->bits, hole.start - 1)) ||
+	    !bits_used(map->bits, hole.end))
+		flush_held(map); /* it is part of a larger hole */
+}
+
+static uint32_t object_end(const struct map *map, uint32_t start)
+{
+	uint32_t end = map->frontier;
+
+	if (map->held.start > start)
+		end = map->held.start;
+	if (map->lent.start > start && map->lent.start < end)
+		end = map->lent.start;
+	return bits_object_end(map->bits, start + 1, end);
+}
+
+enum map_verdict map_look(const struct map *map, uint32_t unit, uint32_t *n)
+{
+	bool used;
+
+	if (unit >= map->units)
+		return MAP_OUTSIDE;
+	used = bits_used(map->bits, unit) && !range_has(map->held, unit) &&
+	       !range_has(map->lent, unit);
+	if (!bits_start(map->bits, unit))
+		return used ? MAP_INTERIOR : MAP_FREE;
+	if (!used)
+		return MAP_FREED;
+	*n = object_end(map, unit) - unit;
+	return MAP_OBJECT;
+}
+
+/* map_look() with a size in mind. */
+static enum map_verdict judge(const struct map *map, uint32_t unit, uint32_t n)
+{
+	uint32_t units;
+	const enum map_verdict verdict = map_look(map, unit, &units);
+
+	return verdict == MAP_OBJECT && units != n ? MAP_SIZE : verdict;
+}
+
+enum map_verdict map_free(struct map *map, uint32_t unit, uint32_t n)
+{
+	const enum map_verdict verdict = judge(map, unit, n);
+
+	if (verdict == MAP_OBJECT) {
+		map->used_units -= n;
+		map->objects--;
+		release(map, unit, unit + n);
+	}
+	return verdict;
+}
+
+/* Shell's sort, with Ciura's gaps: in place, no recursion, quick for a few hundred. */
+static void sort(uint32_t *units, uint32_t count)
+{
+	static const uint32_t gaps[] = {1750, 701, 301, 132, 57, 23, 10, 4, 1};
+
+	for (size_t g = 0; g < sizeof(gaps) / sizeof(gaps[0]); g++)
+		for (uint32_t i = gaps[g]; i < count; i++) {
+			const uint32_t unit = units[i];
+			uint32_t j = i;
+
+			for (; j >= gaps[g] && units[j - gaps[g]] > unit; j -= gaps[g])
+				units[j] = units[j - gaps[g]];
+			units[j] = unit;
+		}
+}
+
+uint32_t map_free_batch(struct map *map, uint32_t n, uint32_t *units, uint32_t count)
+{
+	struct map_range run = NO_RANGE; /* judged, and not yet released */
+	uint32_t refused = 0;
+
+	sort(units, count);
+	for (uint32_t i = 0; i < count; i++) {
+		const uint32_t unit = units[i];
+
+		if (range_has(run, unit) || judge(map, unit, n) != MAP_OBJECT) {
+			units[refused++] = unit;
+			continue;
+		}
+		if (run.end != unit && range_units(run))
+			release(map, run.start, run.end);
+		run.start = run.end == unit && range_units(run) ? run.start : unit;
+		run.end = unit + n;
+		map->used_units -= n;
+		map->objects--;
+	}
+	if (range_units(run))
+		release(map, run.start, run.end);
+	return refused;
+}
+
+/* Questions about free memory, and its lending. */
+
+uint32_t map_largest_free(const struct map *map)
+{
+	uint32_t largest = tree_root(map)->fit[0];
+
+	if (largest < range_units(map->held))
+		largest = range_units(map->held);
+	if (largest < map->units - map->frontier)
+		largest = map->units - map->frontier;
+	return largest;
+}
+
+bool map_is_free(const struct map *map, uint32_t start, uint32_t end)
+{
+	if (start >= map->frontier)
+		return end <= map->units;
+	if (range_has(map->held, start))
+		return end <= map->held.end;
+	return end <= map->frontier && tree_hole_start(map, end) <= start;
+}
+
+void map_lend(struct map *map, uint32_t start, uint32_t end)
+{
+	MAP_ASSERT(!range_units(map->lent) && map_is_free(map, start, end));
+	flush_held(map);
+	bits_set_used(map->bits, start, end);
+	if (start >= map->frontier)
+		raise_frontier(map, start, end);
+	else
+		tree_update(map, start, end, false);
+	map->lent.start = start;
+	map->lent.end = end;
+}
+
+void map_return(struct map *map)
+{
+	const struct map_range lent = map->lent;
+
+	MAP_ASSERT(range_units(lent));
+	map->lent = NO_RANGE;
+	release(map, lent.start, lent.end);
+}
+
+/*
+ * An array of the map's memory whose elements describe 2^@shift units each. A
+ * page of it is idle if all the units are free that it tells of.
+ */
+struct page_walk {
+	const struct map *map;
+	size_t page_bytes;
+	void (*drop)(void *context, void *address, size_t bytes);
+	void *context;
+};
+
+static bool page_is_idle(const struct map *map, uint64_t start, uint64_t end)
+{
+	if (start >= map->frontier)
+		return true;
+	return end <= map->frontier && map_is_free(map, (uint32_t)start, (uint32_t)end);
+}
+
+static void walk_pages(const struct page_walk *walk, void *array, size_t bytes, size_t element,
+		       uint32_t shift, struct map_range around)
+{
+	const size_t page = walk->page_bytes;
+	const uintptr_t base = (uintptr_t)array;
+	uintptr_t at = base + (around.start >> shift) * element / page * page;
+	const uintptr_t last = base + ((((uint64_t)around.end - 1) >> shift) + 1) * element;
+
+	for (at = (at + page - 1) / page * page; at + page <= base + bytes && at < last;
+	     at += page) {
+		const uint64_t first = (at - base) / element;
+		const uint64_t beyond = (at - base + page - 1) / element + 1;
+
+		if (page_is_idle(walk->map, first << shift, beyond << shift))
+			walk->drop(walk->context, (void *)at, page);
+	}
+}
+
+void map_idle_pages(struct map *map, uint32_t start, uint32_t end, size_t page_bytes,
+		    void (*drop)(void *context, void *address, size_t bytes), void *context)
+{
+	const struct page_walk walk = {map, page_bytes, drop, context};
+	const struct map_range around = {start, end};
+
+	flush_held(map);
+	walk_pages(&walk, map->bits, bits_bytes(map->units_max), sizeof(struct map_bits), 6,
+		   around);
+	/* A family of nodes is idle below a parent that is all free. The root has no parent. */
+	for (uint32_t level = 0; level < map->top; level++)
+		walk_pages(&walk, map->level[level],
+			   map->node_count[level] * sizeof(struct map_node),
+			   MAP_FANOUT * sizeof(struct map_node), tree_shift(level + 1), around);
+}
