@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Linux: mmap and its relatives, /proc/self/smaps. See os.h. */
+#include "os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+#ifndef MLOCK_ONFAULT
+#define MLOCK_ONFAULT 1
+#endif
+#define MPOL_PREFERRED 1 /* linux/mempolicy.h is not installed everywhere */
+#define NODES_MAX 1024
+
+size_t os_page_size(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/*
+ * Has mlockall() caught these pages? madvise() refuses to drop locked pages.
+ * Only for memory that holds nothing yet: elsewhere they would be dropped.
+ */
+static bool is_locked(void *at)
+{
+	return madvise(at, os_page_size(), MADV_DONTNEED) != 0 && errno == EINVAL;
+}
+
+/* The program wants its memory locked. Once seen, kept. */
+static bool lock_on_fault;
+
+void *os_reserve(void *at, size_t bytes)
+{
+	const int fixed = at ? MAP_FIXED_NOREPLACE : 0;
+	void *got = mmap(at, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | fixed,
+			 -1, 0);
+
+	if (got == MAP_FAILED)
+		return NULL;
+	if (at && got != at) { /* before Linux 4.17 the flag was only a hint */
+		munmap(got, bytes);
+		errno = EEXIST;
+		return NULL;
+	}
+	if (is_locked(got)) {
+		lock_on_fault = true;
+		munlock(got, bytes); /* reserved space shall not count as locked */
+	}
+	return got;
+}
+
+void os_unreserve(void *at, size_t bytes)
+{
+	munmap(at, bytes);
+}
+
+bool os_commit(void *at, size_t bytes)
+{
+	const bool locked = is_locked(at);
+
+	/* Making locked pages writable would bring them all in: let them come when touched. */
+	if ((locked || lock_on_fault) && syscall(SYS_mlock2, at, bytes, MLOCK_ONFAULT) != 0)
+		munlock(at, bytes);
+	lock_on_fault |= locked;
+	return mprotect(at, bytes, PROT_READ | PROT_WRITE) == 0;
+}
+
+void os_uncommit(void *at, size_t bytes)
+{
+	mprotect(at, bytes, PROT_NONE);
+}
+
+bool os_discard(void *at, size_t bytes)
+{
+	if (madvise(at, bytes, MADV_DONTNEED) == 0)
+		return true;
+	return errno == EINVAL && madvise(at, bytes, MADV_DONTNEED_LOCKED) == 0;
+}
+
+void os_prefer_node(void *at, size_t bytes, int node)
+{
+	const unsigned bits = 8 * sizeof(unsigned long);
+	unsigned long mask[NODES_MAX / (8 * sizeof(unsigned long))] = {0};
+
+	if (node < 0 || node >= NODES_MAX)
+		return;
+	mask[(unsigned)node / bits] |= 1UL << (unsigned)node % bits;
+	/* The kernel takes one bit less than it is told. */
+	syscall(SYS_mbind, at, bytes, MPOL_PREFERRED, mask, NODES_MAX + 1UL, 0UL);
+}
+
+void os_huge_pages(void *at, size_t bytes, bool wanted)
+{
+	madvise(at, bytes, wanted ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+}
+
+/* One line of smaps: "start-end perms ..." opens a mapping, "Anonymous: n kB" follows. */
+struct smaps {
+	uintptr_t start, end; /* what is asked for */
+	bool inside;	      /* the mapping of the last line lies there */
+	size_t kib;
+};
+
+static void smaps_line(struct smaps *smaps, const char *line)
+{
+	unsigned long start, end, kib;
+
+	if (sscanf(line, "Anonymous: %lu kB", &kib) == 1)
+		smaps->kib += smaps->inside ? kib : 0;
+	else if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+		smaps->inside = start >= smaps->start && end <= smaps->end;
+}
+
+static ssize_t read_some(int fd, char *text, size_t size)
+{
+	ssize_t n;
+
+	do {
+		n = read(fd, text, size);
+	} while (n < 0 && errno == EINTR);
+	return n;
+}
+
+bool os_resident_bytes(const void *at, size_t bytes, size_t *resident)
+{
+	struct smaps smaps = {.start = (uintptr_t)at, .end = (uintptr_t)at + bytes};
+	const int fd = open("/proc/self/smaps", O_RDONLY | O_CLOEXEC);
+	char text[8192 + 1];
+	size_t have = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		return false;
+	while ((n = read_some(fd, text + have, sizeof(text) - 1 - have)) > 0) {
+		char *line = text, *end;
+
+		have += (size_t)n;
+		text[have] = '\0';
+		for (; (end = strchr(line, '\n')); line = end + 1) {
+			*end = '\0';
+			smaps_line(&smaps, line);
+		}
+		have = (size_t)(text + have - line);
+		memmove(text, line, have);
+		if (have == sizeof(text) - 1)
+			have = 0; /* no line that we look for is that long */
+	}
+	close(fd);
+	*resident = smaps.kib * 1024;
+	return n == 0;
+}
+
+bool os_read_file(const char *path, char *text, size_t size)
+{
+	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t have = 0;
+	ssize_t n = 0;
+
+	if (fd < 0)
+		return false;
+	while (have < size - 1 && (n = read_some(fd, text + have, size - 1 - have)) > 0)
+		have += (size_t)n;
+	text[have] = '\0';
+	close(fd);
+	return n >= 0 && have > 0;
+}

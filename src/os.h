@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * The system, behind one header: memory and files. Addresses and sizes are
+ * whole pages. Nothing here uses malloc. Failures set errno.
+ */
+#ifndef CPU_ALLOC_OS_H
+#define CPU_ALLOC_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+size_t os_page_size(void);
+
+/*
+ * Reserve address space that cannot be accessed and costs no memory: at @at
+ * exactly, without replacing anything, or anywhere if that is NULL. NULL if
+ * it cannot be had. It is never locked, whatever mlockall() says.
+ */
+void *os_reserve(void *at, size_t bytes);
+void os_unreserve(void *at, size_t bytes);
+
+/*
+ * Make reserved space writable, or unreachable again. Pages come when they are
+ * touched; under mlockall() they are locked when they come, not before.
+ */
+bool os_commit(void *at, size_t bytes);
+void os_uncommit(void *at, size_t bytes);
+
+/* Give the pages back; they read zero afterwards. False: they are as they were. */
+bool os_discard(void *at, size_t bytes);
+
+/* Advice; a system that does not know it does without. */
+void os_prefer_node(void *at, size_t bytes, int node);
+void os_huge_pages(void *at, size_t bytes, bool wanted);
+
+/*
+ * Physical memory behind the pages, those of the shared zero page not counted.
+ * False if /proc/self/smaps cannot be read. Costs O(mappings of the process).
+ */
+bool os_resident_bytes(const void *at, size_t bytes, size_t *resident);
+
+/* The first @size - 1 bytes of a small file, as a string. False if unreadable. */
+bool os_read_file(const char *path, char *text, size_t size);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* cpu_alloc_stats(): the map's own figures and the counters, as bytes. */
+#include "cpu_alloc.h"
+#include "os.h"
+#include "state.h"
+
+#include <errno.h>
+#include <string.h>
+
+static struct state *const state = &cpu_alloc_state;
+
+/* Room that growth would add counts as free already. */
+static uint64_t largest_free_bytes(void)
+{
+	const size_t above = state->areas.limit - units_to_bytes(state->map.frontier);
+	const size_t largest = state->ready ? units_to_bytes(map_largest_free(&state->map)) : 0;
+
+	return above > largest ? above : largest;
+}
+
+static struct cpu_alloc_stats read_stats(void)
+{
+	const struct counters *counters = &state->counters;
+
+	return (struct cpu_alloc_stats){
+		.cpu_bytes = units_to_bytes(state->map.used_units),
+		.peak_bytes = units_to_bytes(counters->peak_units),
+		.top_bytes = units_to_bytes(counters->top_units),
+		.objects = state->map.objects,
+		.allocs = counters->allocs,
+		.frees = counters->frees,
+		.failed_einval = __atomic_load_n(&counters->failed_einval, __ATOMIC_RELAXED),
+		.failed_enomem = __atomic_load_n(&counters->failed_enomem, __ATOMIC_RELAXED),
+		.failed_eagain = __atomic_load_n(&counters->failed_eagain, __ATOMIC_RELAXED),
+		.misuses = __atomic_load_n(&counters->misuses, __ATOMIC_RELAXED),
+		.area_bytes = state->options.percpu,
+		.committed_bytes = state->areas.committed,
+		.largest_free_bytes = largest_free_bytes(),
+		.given_back_bytes = counters->given_back_bytes,
+		.own_bytes = state->own_bytes,
+	};
+}
+
+static uint64_t resident_bytes(void)
+{
+	size_t bytes = 0;
+
+	if (state->ready &&
+	    !os_resident_bytes(state->areas.base, areas_span(&state->areas), &bytes))
+		return UINT64_MAX;
+	return bytes;
+}
+
+int cpu_alloc_stats(struct cpu_alloc_stats *s, size_t n)
+{
+	struct cpu_alloc_stats stats;
+
+	if (n < sizeof(stats.size)) {
+		errno = EINVAL;
+		return -1;
+	}
+	pthread_mutex_lock(&state->lock);
+	state_know_options();
+	stats = read_stats();
+	pthread_mutex_unlock(&state->lock);
+	stats.resident_bytes = resident_bytes();
+	stats.size = n < sizeof(stats) ? n : sizeof(stats);
+	memcpy(s, &stats, stats.size);
+	return 0;
+}
