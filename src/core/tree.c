@@ -60,52 +60,63 @@ static struct map_node node_uniform(uint32_t level, uint32_t i, bool free)
 	return node;
 }
 
-/* What the bits of a leaf say. */
-static struct map_node leaf_survey(const struct map *map, uint32_t leaf)
+/* Add the holes that lie within one word whose first unit is @base. */
+static void word_survey(struct map_node *node, uint64_t free, uint32_t base)
 {
-	const uint32_t base = leaf * MAP_LEAF_UNITS;
-	const uint32_t end = base + MAP_LEAF_UNITS;
-	const uint32_t limit = min_u32(end, map->frontier);
-	struct map_node node = {0};
-	uint32_t hole, next = base;
+	while (free) {
+		const uint64_t lowest = free & -free;
+		const uint64_t above = free + lowest; /* the lowest run of ones is carried away */
+		const uint32_t start = (uint32_t)__builtin_ctzll(free);
+		const uint32_t end = above ? (uint32_t)__builtin_ctzll(above) : BITS_PER_WORD;
 
-	MAP_VISIT(map, MAP_LEAF_UNITS / BITS_PER_WORD);
-	while ((hole = bits_next_free(map->bits, next, limit)) < limit) {
-		next = bits_next_used(map->bits, hole, limit);
-		node_add_hole(&node, hole, next);
-		if (hole == base)
-			node.lead = next - hole;
-		if (next == end)
-			node.trail = next - hole;
+		node_add_hole(node, base + start, base + end);
+		free &= above;
 	}
-	return node;
 }
 
-/* What the children of a node say: their own fits, and the holes that cross their borders. */
-static struct map_node node_survey(const struct map *map, uint32_t level, uint32_t i)
+/* Add the holes that the bits of a leaf show. */
+static void leaf_survey(const struct map *map, uint32_t leaf, struct map_node *node)
+{
+	const uint32_t limit = min_u32((leaf + 1) * MAP_LEAF_UNITS, map->frontier);
+	uint32_t base = leaf * MAP_LEAF_UNITS,
+		 hole = base; /* a hole that reaches the word's edge */
+
+	MAP_VISIT(map, MAP_LEAF_UNITS / BITS_PER_WORD);
+	for (; base < limit; base += BITS_PER_WORD) {
+		const uint64_t used =
+			map->bits[base / BITS_PER_WORD].used | ~bits_mask(base, limit);
+		uint32_t lead, trail;
+
+		if (used == 0)
+			continue; /* the hole goes on */
+		lead = (uint32_t)__builtin_ctzll(used);
+		trail = (uint32_t)__builtin_clzll(used);
+		node_add_hole(node, hole, base + lead);
+		/* What is left lies between used units. */
+		word_survey(node, ~used & ~0ULL << lead & ~0ULL >> trail, base);
+		hole = base + BITS_PER_WORD - trail;
+	}
+	node_add_hole(node, hole, base);
+}
+
+/* Add what the children of a node say: their own fits, and the holes that cross their borders. */
+static void node_survey(const struct map *map, uint32_t level, uint32_t i, struct map_node *node)
 {
 	const uint32_t size = 1U << tree_shift(level - 1);
 	const struct map_node *child = &map->level[level - 1][i * MAP_FANOUT];
-	struct map_node node = {0};
 	uint32_t hole = 0, end = 0; /* counted from the node's first unit, itself aligned enough */
 
 	MAP_VISIT(map, MAP_FANOUT);
 	for (uint32_t c = 0; c < MAP_FANOUT; c++, child++, end += size) {
 		if (child->lead == size)
 			continue; /* the hole goes on */
-		node_add_hole(&node, hole, end + child->lead);
-		if (hole == 0)
-			node.lead = end + child->lead;
-		if (child->fit[0])
-			for (uint32_t k = 0; k < MAP_ORDERS; k++)
-				node.fit[k] = max_u32(node.fit[k], child->fit[k]);
+		for (uint32_t k = 0; k < MAP_ORDERS; k++)
+			node->fit[k] = max_u32(node->fit[k], child->fit[k]);
+		if (hole < end)
+			node_add_hole(node, hole, end + child->lead);
 		hole = end + size - child->trail;
 	}
-	node_add_hole(&node, hole, end);
-	if (hole == 0)
-		node.lead = end;
-	node.trail = end - hole;
-	return node;
+	node_add_hole(node, hole, end);
 }
 
 /* The node stops being uniform: write its children. */
@@ -123,32 +134,80 @@ static void node_split(struct map *map, uint32_t level, uint32_t i)
 			child[c] = node_uniform(0, i * MAP_FANOUT + c, true);
 }
 
+/* A change: units of a hole become free, or are taken. */
+struct change {
+	uint32_t start, end;   /* the units */
+	struct map_range hole; /* that they lie in, when all of them are free */
+	bool free;
+};
+
+/* Does a fit of the node rest on this hole? Perhaps not on it alone. */
+static bool node_rests_on(const struct map_node *node, struct map_range hole)
+{
+	for (uint32_t k = 0; k < MAP_ORDERS; k++) {
+		const uint32_t aligned = align_up(hole.start, k);
+
+		if (aligned >= hole.end)
+			return false;
+		if (node->fit[k] == hole.end - aligned)
+			return true;
+	}
+	return false;
+}
+
+/* Units of a hole are taken: if a fit rested on it, all are looked for anew. */
+static void node_lower(const struct map *map, uint32_t level, uint32_t i, struct map_node *node,
+		       struct map_range hole)
+{
+	if (!node_rests_on(node, hole))
+		return;
+	for (uint32_t k = 0; k < MAP_ORDERS; k++)
+		node->fit[k] = 0;
+	if (level)
+		node_survey(map, level, i, node);
+	else
+		leaf_survey(map, i, node);
+}
+
+/* A node's new summary, once its children, or its bits, have changed. */
+static struct map_node node_changed(const struct map *map, uint32_t level, uint32_t i,
+				    const struct change *change)
+{
+	const uint32_t base = i << tree_shift(level), end = (i + 1) << tree_shift(level);
+	const struct map_range hole = {max_u32(change->hole.start, base),
+				       min_u32(change->hole.end, end)};
+	struct map_node node = map->level[level][i];
+
+	MAP_VISIT(map, 1);
+	if (change->free)
+		node_add_hole(&node, hole.start, hole.end);
+	else
+		node_lower(map, level, i, &node, hole);
+	if (hole.start == base)
+		node.lead = (change->free ? hole.end : max_u32(change->start, base)) - base;
+	if (hole.end == end)
+		node.trail = end - (change->free ? hole.start : min_u32(change->end, end));
+	return node;
+}
+
+static bool nodes_below_update(struct map *map, uint32_t level, uint32_t i, uint32_t start,
+			       uint32_t end, const struct change *change);
+
 /* tree_update() below one node. Returns whether the node has changed. */
-static bool node_update(struct map *map, uint32_t level, uint32_t i, uint32_t start, uint32_t end,
-			bool free)
+static bool node_update(struct map *map, uint32_t level, uint32_t i, const struct change *change)
 {
 	const uint32_t shift = tree_shift(level);
+	const uint32_t start = max_u32(change->start, i << shift);
+	const uint32_t end = min_u32(change->end, (i + 1) << shift);
 	struct map_node *node = &map->level[level][i];
 	struct map_node now;
 
-	start = max_u32(start, i << shift);
-	end = min_u32(end, (i + 1) << shift);
-	MAP_VISIT(map, 1);
 	if (end - start == 1U << shift) {
-		now = node_uniform(level, i, free);
-	} else if (level == 0) {
-		now = leaf_survey(map, i);
+		now = node_uniform(level, i, change->free);
 	} else {
-		const uint32_t last = (end - 1) >> tree_shift(level - 1);
-		bool changed = false;
-
-		if (node_used(node) || tree_node_free(node, level))
-			node_split(map, level, i);
-		for (uint32_t c = start >> tree_shift(level - 1); c <= last; c++)
-			changed |= node_update(map, level - 1, c, start, end, free);
-		if (!changed)
+		if (level && !nodes_below_update(map, level, i, start, end, change))
 			return false;
-		now = node_survey(map, level, i);
+		now = node_changed(map, level, i, change);
 	}
 	if (node_equal(node, &now))
 		return false;
@@ -156,20 +215,43 @@ static bool node_update(struct map *map, uint32_t level, uint32_t i, uint32_t st
 	return true;
 }
 
+/* The children of a node that has some of the units. */
+static bool nodes_below_update(struct map *map, uint32_t level, uint32_t i, uint32_t start,
+			       uint32_t end, const struct change *change)
+{
+	const uint32_t shift = tree_shift(level - 1), last = (end - 1) >> shift;
+	const struct map_node *node = &map->level[level][i];
+	bool changed = false;
+
+	if (node_used(node) || tree_node_free(node, level))
+		node_split(map, level, i);
+	for (uint32_t c = start >> shift; c <= last; c++)
+		changed |= node_update(map, level - 1, c, change);
+	return changed;
+}
+
 void tree_update(struct map *map, uint32_t start, uint32_t end, bool free)
 {
-	node_update(map, map->top, 0, start, end, free);
+	const struct change change = {
+		.start = start,
+		.end = end,
+		.hole = {tree_hole_start(map, start), tree_hole_end(map, end)},
+		.free = free,
+	};
+
+	node_update(map, map->top, 0, &change);
 }
 
 void tree_grow(struct map *map)
 {
 	while (map->frontier > 1U << tree_shift(map->top)) {
-		struct map_node *child = map->level[map->top];
+		struct map_node *child = map->level[map->top], root;
 
 		for (uint32_t c = 1; c < MAP_FANOUT; c++)
 			child[c] = node_uniform(map->top, c, false);
-		map->top++;
-		map->level[map->top][0] = node_survey(map, map->top, 0);
+		root = *child;
+		root.trail = 0;
+		map->level[++map->top][0] = root;
 	}
 }
 
@@ -224,33 +306,59 @@ uint32_t tree_find(const struct map *map, uint32_t n, uint32_t order)
 	return align_up(i << tree_shift(level), order);
 }
 
+/*
+ * The two ends of a hole. The leaf's bits mostly tell; if the hole reaches the
+ * leaf's edge, a walk down from the root carries the hole that reaches the edge
+ * of each node on the way.
+ */
+
 uint32_t tree_hole_start(const struct map *map, uint32_t end)
 {
+	const uint32_t leaf = end ? (end - 1) / MAP_LEAF_UNITS : 0, base = leaf * MAP_LEAF_UNITS;
+	const uint32_t start = bits_hole_start(map->bits, base, end);
 	uint32_t level = map->top, i = 0, hole = 0; /* the hole that reaches the node's left edge */
 
-	for (;;) {
-		const struct map_node *node = &map->level[level][i];
-		uint32_t shift, target;
+	MAP_VISIT(map, (end - start) / BITS_PER_WORD + 1);
+	if (start > base || base == 0)
+		return start;
+	while (level > 0 && !tree_node_free(&map->level[level][i], level)) {
+		const uint32_t shift = tree_shift(level - 1), target = base >> shift;
 
-		if (node_used(node))
-			return end;
-		if (tree_node_free(node, level))
-			return hole;
-		if (level == 0) {
-			const uint32_t base = i * MAP_LEAF_UNITS;
-			const uint32_t start = bits_hole_start(map->bits, base, end);
-
-			MAP_VISIT(map, MAP_LEAF_UNITS / BITS_PER_WORD);
-			return start == base ? hole : start;
-		}
-		level--;
-		shift = tree_shift(level);
-		target = (end - 1) >> shift;
+		if (node_used(&map->level[level--][i])) /* but for the change that is under way */
+			return i << (shift + 3) == base ? hole : base;
 		for (i *= MAP_FANOUT; i < target; i++) {
+			const struct map_node *node = &map->level[level][i];
+
 			MAP_VISIT(map, 1);
-			node = &map->level[level][i];
 			if (!tree_node_free(node, level))
 				hole = ((i + 1) << shift) - node->trail;
 		}
 	}
+	return hole;
+}
+
+uint32_t tree_hole_end(const struct map *map, uint32_t start)
+{
+	const uint32_t edge = (start / MAP_LEAF_UNITS + 1) * MAP_LEAF_UNITS;
+	const uint32_t limit = min_u32(edge, map->frontier);
+	const uint32_t end = start < limit ? bits_next_used(map->bits, start, limit) : start;
+	uint32_t level = map->top, i = 0, hole = map->frontier; /* that reaches its right edge */
+
+	MAP_VISIT(map, (end - start) / BITS_PER_WORD + 1);
+	if (end < edge || edge >= map->frontier)
+		return end;
+	while (level > 0 && !tree_node_free(&map->level[level][i], level)) {
+		const uint32_t shift = tree_shift(level - 1), target = start >> shift;
+
+		if (node_used(&map->level[level--][i]))
+			return (i + 1) << (shift + 3) == edge ? hole : edge;
+		for (i = i * MAP_FANOUT + MAP_FANOUT - 1; i > target; i--) {
+			const struct map_node *node = &map->level[level][i];
+
+			MAP_VISIT(map, 1);
+			if (!tree_node_free(node, level))
+				hole = (i << shift) + node->lead;
+		}
+	}
+	return hole;
 }

@@ -64,8 +64,12 @@ static inline const struct map_node *tree_root(const struct map *map)
 /* The lowest multiple of 2^@order in a hole, @n free units from there. Or MAP_NONE. */
 uint32_t tree_find(const struct map *map, uint32_t n, uint32_t order);
 
-/* The start of the hole that ends at @end, @end if the unit below is not free. */
+/*
+ * The start of the hole that ends at @end, @end if the unit below is not free;
+ * the end of the hole that starts at @start, @start if that unit is not free.
+ */
 uint32_t tree_hole_start(const struct map *map, uint32_t end);
+uint32_t tree_hole_end(const struct map *map, uint32_t start);
 
 /* The units have become free, or are no longer: bits and frontier say so already. */
 void tree_update(struct map *map, uint32_t start, uint32_t end, bool free);
