@@ -36,16 +36,23 @@ static bool node_equal(const struct map_node *a, const struct map_node *b)
 	return differ == 0;
 }
 
-/* A hole of the node: it raises the fits that it is longer than. */
+/*
+ * A hole of the node: it raises the fits that it is longer than. The largest
+ * alignment that has a multiple in the hole is the highest bit in which the
+ * units before its first and its last one differ (unit 0 is a multiple of all).
+ */
 static void node_add_hole(struct map_node *node, uint32_t start, uint32_t end)
 {
-	for (uint32_t k = 0; k < MAP_ORDERS; k++) {
-		const uint32_t aligned = align_up(start, k);
+	const uint32_t differ = (start - 1) ^ (end - 1);
+	uint32_t last;
 
-		if (aligned >= end)
-			return; /* and so is every larger alignment */
-		node->fit[k] = max_u32(node->fit[k], end - aligned);
-	}
+	if (start == end)
+		return;
+	last = min_u32(31 - (uint32_t)__builtin_clz(differ), MAP_ORDERS - 1);
+	if (end - start <= node->fit[last])
+		return; /* fits fall as the alignment rises, so it raises none */
+	for (uint32_t k = 0; k <= last; k++)
+		node->fit[k] = max_u32(node->fit[k], end - align_up(start, k));
 }
 
 static struct map_node node_uniform(uint32_t level, uint32_t i, bool free)
@@ -230,6 +237,26 @@ static bool nodes_below_update(struct map *map, uint32_t level, uint32_t i, uint
 	return changed;
 }
 
+/* The same from the root, for units of one leaf: most changes are. */
+static void leaf_update(struct map *map, uint32_t leaf, const struct change *change)
+{
+	for (uint32_t level = map->top; level > 0; level--) {
+		const uint32_t i = leaf >> 3 * level;
+		const struct map_node *node = &map->level[level][i];
+
+		if (node_used(node) || tree_node_free(node, level))
+			node_split(map, level, i);
+	}
+	for (uint32_t level = 0; level <= map->top; level++) {
+		struct map_node *node = &map->level[level][leaf >> 3 * level];
+		const struct map_node now = node_changed(map, level, leaf >> 3 * level, change);
+
+		if (node_equal(node, &now))
+			return;
+		*node = now;
+	}
+}
+
 void tree_update(struct map *map, uint32_t start, uint32_t end, bool free)
 {
 	const struct change change = {
@@ -239,7 +266,10 @@ void tree_update(struct map *map, uint32_t start, uint32_t end, bool free)
 		.free = free,
 	};
 
-	node_update(map, map->top, 0, &change);
+	if (start / MAP_LEAF_UNITS == (end - 1) / MAP_LEAF_UNITS)
+		leaf_update(map, start / MAP_LEAF_UNITS, &change);
+	else
+		node_update(map, map->top, 0, &change);
 }
 
 void tree_grow(struct map *map)
