@@ -82,7 +82,7 @@ static void *no_room(size_t size, gfp_t flags, size_t align)
 	struct report report = call_report(size, flags, align);
 
 	count(&state->counters.failed_enomem);
-	if (state->ready) {
+	if (state_is_ready()) {
 		report_string(&report, "no room in an area of percpu=");
 		report_size(&report, state->areas.limit);
 	} else {
@@ -204,14 +204,13 @@ static void complain(const void *ptr, size_t size, struct complaint complaint)
 	report_misuse(&report);
 }
 
-/* What a pointer is that is no handle of a unit. NULL: it is one. */
+/* What a pointer is that is no handle of a unit. No text: it is one. */
 static struct complaint judge_pointer(uintptr_t ptr)
 {
-	const uintptr_t base = (uintptr_t)state->areas.base;
-	const size_t offset = ptr - base;
+	const size_t offset = ptr - (uintptr_t)state->areas.base;
 	const size_t k = offset / CPU_ALLOC_STRIDE;
 
-	if (!state->ready || ptr < base || offset >= areas_span(&state->areas) ||
+	if (!state_is_ready() || offset >= areas_span(&state->areas) ||
 	    offset % CPU_ALLOC_STRIDE >= state->areas.limit)
 		return (struct complaint){.text = "not a CPU pointer"};
 	if (k == 1)
@@ -300,8 +299,5 @@ size_t cpu_alloc_offset(const void *ptr)
 {
 	const size_t offset = (uintptr_t)ptr - (uintptr_t)state->areas.base;
 
-	return state->ready && (uintptr_t)ptr >= (uintptr_t)state->areas.base &&
-			       offset < state->areas.limit
-		       ? offset
-		       : SIZE_MAX;
+	return state_is_ready() && offset < state->areas.limit ? offset : SIZE_MAX;
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -122,6 +123,21 @@ static void smaps_line(struct smaps *smaps, const char *line)
 		smaps->inside = start >= smaps->start && end <= smaps->end;
 }
 
+/* Opening and reading are cancellation points; our callers hold locks. */
+
+static int open_file(const char *path, int *cancel)
+{
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, cancel);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static void close_file(int fd, int cancel)
+{
+	if (fd >= 0)
+		close(fd);
+	pthread_setcancelstate(cancel, NULL);
+}
+
 static ssize_t read_some(int fd, char *text, size_t size)
 {
 	ssize_t n;
@@ -132,46 +148,50 @@ static ssize_t read_some(int fd, char *text, size_t size)
 	return n;
 }
 
+/* Count all lines that are whole. Returns the bytes left over, moved to the front. */
+static size_t smaps_text(struct smaps *smaps, char *text, size_t length)
+{
+	char *line = text, *end;
+
+	text[length] = '\0';
+	for (; (end = strchr(line, '\n')); line = end + 1) {
+		*end = '\0';
+		smaps_line(smaps, line);
+	}
+	length -= (size_t)(line - text);
+	memmove(text, line, length);
+	return length;
+}
+
 bool os_resident_bytes(const void *at, size_t bytes, size_t *resident)
 {
 	struct smaps smaps = {.start = (uintptr_t)at, .end = (uintptr_t)at + bytes};
-	const int fd = open("/proc/self/smaps", O_RDONLY | O_CLOEXEC);
-	char text[8192 + 1];
+	char text[8192];
 	size_t have = 0;
-	ssize_t n;
+	ssize_t n = -1;
+	int cancel;
+	const int fd = open_file("/proc/self/smaps", &cancel);
 
-	if (fd < 0)
-		return false;
-	while ((n = read_some(fd, text + have, sizeof(text) - 1 - have)) > 0) {
-		char *line = text, *end;
-
-		have += (size_t)n;
-		text[have] = '\0';
-		for (; (end = strchr(line, '\n')); line = end + 1) {
-			*end = '\0';
-			smaps_line(&smaps, line);
-		}
-		have = (size_t)(text + have - line);
-		memmove(text, line, have);
+	while (fd >= 0 && (n = read_some(fd, text + have, sizeof(text) - 1 - have)) > 0) {
+		have = smaps_text(&smaps, text, have + (size_t)n);
 		if (have == sizeof(text) - 1)
 			have = 0; /* no line that we look for is that long */
 	}
-	close(fd);
+	close_file(fd, cancel);
 	*resident = smaps.kib * 1024;
 	return n == 0;
 }
 
 bool os_read_file(const char *path, char *text, size_t size)
 {
-	const int fd = open(path, O_RDONLY | O_CLOEXEC);
 	size_t have = 0;
-	ssize_t n = 0;
+	ssize_t n = -1;
+	int cancel;
+	const int fd = open_file(path, &cancel);
 
-	if (fd < 0)
-		return false;
-	while (have < size - 1 && (n = read_some(fd, text + have, size - 1 - have)) > 0)
+	while (fd >= 0 && have < size - 1 && (n = read_some(fd, text + have, size - 1 - have)) > 0)
 		have += (size_t)n;
+	close_file(fd, cancel);
 	text[have] = '\0';
-	close(fd);
 	return n >= 0 && have > 0;
 }

@@ -3,6 +3,7 @@
 #include "report.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -66,15 +67,18 @@ static void report_end(struct report *report, unsigned *count)
 {
 	const unsigned before = __atomic_fetch_add(count, 1, __ATOMIC_RELAXED);
 	const int saved = errno;
+	int cancel;
 
 	if (before >= REPORT_MAX) {
 		__atomic_store_n(count, REPORT_MAX, __ATOMIC_RELAXED); /* it must not wrap */
 		return;
 	}
 	report->text[report->length++] = '\n';
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	if (write(STDERR_FILENO, report->text, report->length) < 0) {
 		/* Nobody is there to read it. */
 	}
+	pthread_setcancelstate(cancel, NULL);
 	errno = saved;
 }
 

@@ -37,7 +37,7 @@ static bool failed(const char *what, size_t bytes, const char *of)
 	report_string(&report, what);
 	report_size(&report, bytes);
 	report_string(&report, of);
-	report_string(&report, strerrordesc_np(error));
+	report_string(&report, strerror(error));
 	report_failure(&report);
 	errno = error;
 	return false;
@@ -200,7 +200,7 @@ bool state_set_up(void)
 		return false;
 	if (map_own_memory()) {
 		if (commit(os_page_size())) {
-			state->ready = true;
+			__atomic_store_n(&state->ready, true, __ATOMIC_RELEASE);
 			return true;
 		}
 		os_unreserve(state->own, state->own_bytes);

@@ -5,8 +5,8 @@
  *	trim_lock	held while pages are on their way back to the system
  *	lock		everything else; taken after trim_lock
  *
- * `areas` does not move once `ready`, so that handles can be translated
- * without the lock.
+ * `areas.base`, `count` and `limit` stay as they are once `ready`, so that
+ * handles can be translated without the lock: by state_is_ready().
  */
 #ifndef CPU_ALLOC_STATE_H
 #define CPU_ALLOC_STATE_H
@@ -68,6 +68,11 @@ bool trim_is_due(void);
 
 /* Give one bounded run of pages back. Without the lock. */
 void trim_step(void);
+
+static inline bool state_is_ready(void)
+{
+	return __atomic_load_n(&cpu_alloc_state.ready, __ATOMIC_ACQUIRE);
+}
 
 static inline size_t units_to_bytes(uint64_t units)
 {

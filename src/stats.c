@@ -45,7 +45,7 @@ static uint64_t resident_bytes(void)
 {
 	size_t bytes = 0;
 
-	if (state->ready &&
+	if (state_is_ready() &&
 	    !os_resident_bytes(state->areas.base, areas_span(&state->areas), &bytes))
 		return UINT64_MAX;
 	return bytes;
