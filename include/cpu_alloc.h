@@ -165,8 +165,8 @@ int cpu_alloc_setup(const char *options);
 /*
  * cpu_alloc_nr - the number of areas, the one for strays not counted: the
  * highest possible CPU number + 1, or what cpus= says. A number that no CPU
- * has, has an area that nobody writes. Constant once called. Not for signal
- * handlers before the first cpu_alloc().
+ * has, has an area that nobody writes. Constant once called. Async-signal-safe
+ * after the first cpu_alloc().
  */
 int cpu_alloc_nr(void);
 

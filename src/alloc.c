@@ -286,12 +286,14 @@ void cpu_alloc_free_set(void *ptr, size_t size)
 
 int cpu_alloc_nr(void)
 {
-	int nr;
+	int nr = __atomic_load_n(&state->nr, __ATOMIC_RELAXED);
 
-	pthread_mutex_lock(&state->lock);
-	state_use();
-	nr = state->nr;
-	pthread_mutex_unlock(&state->lock);
+	if (nr == 0) {
+		pthread_mutex_lock(&state->lock);
+		state_use();
+		nr = state->nr;
+		pthread_mutex_unlock(&state->lock);
+	}
 	return nr;
 }
 

@@ -101,7 +101,8 @@ void state_use(void)
 	if (state->in_use)
 		return;
 	state_know_options();
-	state->nr = state->options.cpus ? state->options.cpus : cpus_possible();
+	__atomic_store_n(&state->nr, state->options.cpus ? state->options.cpus : cpus_possible(),
+			 __ATOMIC_RELAXED);
 	state->in_use = true;
 }
 

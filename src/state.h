@@ -38,7 +38,7 @@ struct surplus {
 struct state {
 	pthread_mutex_t lock, trim_lock;
 	bool options_known, in_use, ready;
-	int nr; /* areas, once in_use */
+	int nr; /* areas, once in_use; read without the lock */
 	struct options options;
 	struct areas areas;
 	struct map map;
