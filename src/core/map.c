@@ -191,6 +191,20 @@ static uint32_t room(const struct map *map, uint32_t start, uint32_t most)
 	return end - start < most ? end - start : most;
 }
 
+uint32_t map_alloc(struct map *map, uint32_t n, uint32_t order)
+{
+	const uint32_t unit = find(map, n, order);
+
+	MAP_ASSERT(n > 0 && order < MAP_ORDERS);
+	if (unit == MAP_NONE)
+		return MAP_NONE;
+	take(map, unit, unit + n);
+	bits_set_start(map->bits, unit);
+	map->used_units += n;
+	map->objects++;
+	return unit;
+}
+
 uint32_t map_alloc_batch(struct map *map, uint32_t n, uint32_t order, uint32_t *units,
 			 uint32_t count)
 {
@@ -199,12 +213,11 @@ uint32_t map_alloc_batch(struct map *map, uint32_t n, uint32_t order, uint32_t *
 	MAP_ASSERT(n > 0 && order < MAP_ORDERS);
 	if (start == MAP_NONE)
 		return 0;
-	if (count > map->units / n)
-		count = map->units / n; /* no more fit, and count * n cannot overflow */
 	if (n % (1U << order))
 		count = 1; /* a second one would not be aligned */
-	if (count > 1)
-		count = room(map, start, n * count) / n;
+	if (count > map->units / n)
+		count = map->units / n; /* no more fit, and count * n cannot overflow */
+	count = room(map, start, n * count) / n;
 	take(map, start, start + count * n);
 	for (uint32_t i = 0; i < count; i++) {
 		units[i] = start + i * n;
@@ -213,13 +226,6 @@ uint32_t map_alloc_batch(struct map *map, uint32_t n, uint32_t order, uint32_t *
 	map->used_units += count * n;
 	map->objects += count;
 	return count;
-}
-
-uint32_t map_alloc(struct map *map, uint32_t n, uint32_t order)
-{
-	uint32_t unit;
-
-	return map_alloc_batch(map, n, order, &unit, 1) ? unit : MAP_NONE;
 }
 
 /* Freeing. */
