@@ -67,16 +67,15 @@ static struct map_node node_uniform(uint32_t level, uint32_t i, bool free)
 	return node;
 }
 
-/* Add the holes that lie within one word whose first unit is @base. */
+/* Add the holes that lie inside one word, used units on both sides. @base: its first unit. */
 static void word_survey(struct map_node *node, uint64_t free, uint32_t base)
 {
 	while (free) {
 		const uint64_t lowest = free & -free;
 		const uint64_t above = free + lowest; /* the lowest run of ones is carried away */
 		const uint32_t start = (uint32_t)__builtin_ctzll(free);
-		const uint32_t end = above ? (uint32_t)__builtin_ctzll(above) : BITS_PER_WORD;
 
-		node_add_hole(node, base + start, base + end);
+		node_add_hole(node, base + start, base + (uint32_t)__builtin_ctzll(above));
 		free &= above;
 	}
 }
@@ -85,13 +84,13 @@ static void word_survey(struct map_node *node, uint64_t free, uint32_t base)
 static void leaf_survey(const struct map *map, uint32_t leaf, struct map_node *node)
 {
 	const uint32_t limit = min_u32((leaf + 1) * MAP_LEAF_UNITS, map->frontier);
-	uint32_t base = leaf * MAP_LEAF_UNITS,
-		 hole = base; /* a hole that reaches the word's edge */
+	uint32_t base = leaf * MAP_LEAF_UNITS;
+	uint32_t hole = base; /* the hole that reaches the word's left edge */
 
 	MAP_VISIT(map, MAP_LEAF_UNITS / BITS_PER_WORD);
 	for (; base < limit; base += BITS_PER_WORD) {
-		const uint64_t used =
-			map->bits[base / BITS_PER_WORD].used | ~bits_mask(base, limit);
+		const uint64_t above = ~bits_mask(base, limit);
+		const uint64_t used = map->bits[base / BITS_PER_WORD].used | above;
 		uint32_t lead, trail;
 
 		if (used == 0)
@@ -99,7 +98,6 @@ static void leaf_survey(const struct map *map, uint32_t leaf, struct map_node *n
 		lead = (uint32_t)__builtin_ctzll(used);
 		trail = (uint32_t)__builtin_clzll(used);
 		node_add_hole(node, hole, base + lead);
-		/* What is left lies between used units. */
 		word_survey(node, ~used & ~0ULL << lead & ~0ULL >> trail, base);
 		hole = base + BITS_PER_WORD - trail;
 	}
