@@ -252,14 +252,17 @@ static void release(struct map *map, uint32_t start, uint32_t end)
 		flush_held(map); /* it is part of a larger hole */
 }
 
+/* Units marked used that no object has may follow an object directly. */
+static uint32_t end_before(struct map_range range, uint32_t start, uint32_t end)
+{
+	return range_units(range) && range.start > start && range.start < end ? range.start : end;
+}
+
 static uint32_t object_end(const struct map *map, uint32_t start)
 {
-	uint32_t end = map->frontier;
+	uint32_t end = end_before(map->held, start, map->frontier);
 
-	if (map->held.start > start)
-		end = map->held.start;
-	if (map->lent.start > start && map->lent.start < end)
-		end = map->lent.start;
+	end = end_before(map->lent, start, end);
 	return bits_object_end(map->bits, start + 1, end);
 }
 
