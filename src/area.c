@@ -77,7 +77,7 @@ bool areas_reserve(struct areas *areas, int count, size_t limit, const short *no
 	*areas = (struct areas){.count = count, .limit = limit};
 	areas->base = os_reserve(NULL, areas_span(areas));
 	if (!areas->base && !reserve_pieces(areas)) {
-		areas->base = NULL;
+		*areas = (struct areas){0};
 		return false;
 	}
 	advise(areas, node, huge);
@@ -91,7 +91,6 @@ void areas_unreserve(struct areas *areas)
 			os_unreserve(areas_at(areas, i, 0), piece_bytes(areas));
 	else
 		os_unreserve(areas->base, areas_span(areas));
-	areas->base = NULL;
 }
 
 bool areas_commit(struct areas *areas, size_t bytes)

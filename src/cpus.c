@@ -34,7 +34,7 @@ static int cpus_in_mask(void)
 	unsigned long mask[8192 / sizeof(unsigned long)];
 	const long bytes = syscall(SYS_sched_getaffinity, 0, sizeof(mask), mask);
 
-	return bytes > 0 ? 8 * (int)bytes : 1;
+	return bytes > 0 ? 8 * (int)bytes : CPUS_MAX;
 }
 
 int cpus_possible(void)

@@ -156,14 +156,9 @@ static bool map_own_memory(void)
 
 	state->own_bytes = round_up(map_bytes + pages_bytes, page);
 	state->own = os_reserve(NULL, state->own_bytes);
-	if (!state->own)
+	if (!state->own || !os_commit(state->own, state->own_bytes))
 		return failed("cannot map ", state->own_bytes, " of metadata: ");
 	os_huge_pages(state->own, state->own_bytes, false);
-	if (!os_commit(state->own, state->own_bytes)) {
-		failed("cannot map ", state->own_bytes, " of metadata: ");
-		os_unreserve(state->own, state->own_bytes);
-		return false;
-	}
 	map_init(&state->map, state->own, units);
 	state->pages = (struct pages){
 		.page = (void *)((char *)state->own + map_bytes),
@@ -192,6 +187,17 @@ static bool commit(size_t wanted)
 	return true;
 }
 
+static void tear_down(void)
+{
+	if (state->own)
+		os_unreserve(state->own, state->own_bytes);
+	areas_unreserve(&state->areas);
+	state->areas = (struct areas){0};
+	state->map = (struct map){0};
+	state->own = NULL;
+	state->own_bytes = 0;
+}
+
 bool state_set_up(void)
 {
 	if (state->ready)
@@ -199,15 +205,12 @@ bool state_set_up(void)
 	state_use();
 	if (!handle_fork() || !reserve_areas())
 		return false;
-	if (map_own_memory()) {
-		if (commit(os_page_size())) {
-			__atomic_store_n(&state->ready, true, __ATOMIC_RELEASE);
-			return true;
-		}
-		os_unreserve(state->own, state->own_bytes);
+	if (!map_own_memory() || !commit(os_page_size())) {
+		tear_down();
+		return false;
 	}
-	areas_unreserve(&state->areas);
-	return false;
+	__atomic_store_n(&state->ready, true, __ATOMIC_RELEASE);
+	return true;
 }
 
 bool state_grow(uint32_t units, uint32_t order)

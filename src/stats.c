@@ -12,7 +12,7 @@ static struct state *const state = &cpu_alloc_state;
 /* Room that growth would add counts as free already. */
 static uint64_t largest_free_bytes(void)
 {
-	const size_t above = state->areas.limit - units_to_bytes(state->map.frontier);
+	const size_t above = state->options.percpu - units_to_bytes(state->map.frontier);
 	const size_t largest = state->ready ? units_to_bytes(map_largest_free(&state->map)) : 0;
 
 	return above > largest ? above : largest;
