@@ -5,6 +5,7 @@
 #include "os.h"
 
 #include <errno.h>
+#include <stdint.h>
 
 #define BASE_TRIES 16 /* places to look for when address space is short */
 
@@ -50,7 +51,7 @@ static bool reserve_pieces(struct areas *areas)
 		return false;
 	os_unreserve(place, piece_bytes(areas));
 	for (int try = 0; try < BASE_TRIES; try++) {
-		if ((size_t)(place - (char *)0) < areas_span(areas) + page)
+		if ((uintptr_t)place < areas_span(areas) + page)
 			break;
 		place -= areas_span(areas);
 		areas->base = place;

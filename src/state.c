@@ -70,13 +70,19 @@ void state_know_options(void)
 	apply_options();
 }
 
-/* Before all constructors of the program: the inline functions need the offsets. */
-__attribute__((constructor(101))) static void at_load(void)
+static void at_load(void)
 {
 	pthread_mutex_lock(&state->lock);
 	state_know_options();
 	pthread_mutex_unlock(&state->lock);
 }
+
+/*
+ * Before all constructors of the program, those of priority 101 in a statically
+ * linked one too: the inline functions need the offsets.
+ */
+__attribute__((section(".init_array.00001"),
+	       used)) static void (*const at_load_first)(void) = at_load;
 
 int cpu_alloc_setup(const char *options)
 {

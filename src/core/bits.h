@@ -11,6 +11,7 @@
  *    1     1     an object starts here
  *
  * All functions take a range of units, start to end - 1, and cost O(its words).
+ * The range is not empty where bits are changed.
  */
 #ifndef CPU_ALLOC_CORE_BITS_H
 #define CPU_ALLOC_CORE_BITS_H
@@ -26,10 +27,9 @@ struct map_bits {
 /* Ones for the units of @start to @end - 1 that lie in the word of @start. */
 static inline uint64_t bits_mask(uint32_t start, uint32_t end)
 {
-	const uint32_t first = start % BITS_PER_WORD;
-	const uint32_t n = end - start;
+	const uint64_t n = end - start;
 
-	return (n < BITS_PER_WORD - first ? (1ULL << n) - 1 : ~0ULL) << first;
+	return (n < BITS_PER_WORD ? (1ULL << n) - 1 : ~0ULL) << start % BITS_PER_WORD;
 }
 
 /* The first unit of the next word. */
@@ -56,27 +56,40 @@ static inline void bits_set_start(struct map_bits *bits, uint32_t unit)
 /* Used, and no object starts there: what was known of former objects is gone. */
 static inline void bits_take(struct map_bits *bits, uint32_t start, uint32_t end)
 {
-	for (; start < end; start = bits_next_word(start)) {
+	do {
 		struct map_bits *word = &bits[start / BITS_PER_WORD];
 		const uint64_t mask = bits_mask(start, end);
 
 		word->used |= mask;
 		word->start &= ~mask;
-	}
+	} while ((start = bits_next_word(start)) < end);
 }
 
 /* Used; the start bits stay. */
 static inline void bits_set_used(struct map_bits *bits, uint32_t start, uint32_t end)
 {
-	for (; start < end; start = bits_next_word(start))
+	do {
 		bits[start / BITS_PER_WORD].used |= bits_mask(start, end);
+	} while ((start = bits_next_word(start)) < end);
 }
 
 /* Free; the start bits stay, and tell where objects were. */
 static inline void bits_clear_used(struct map_bits *bits, uint32_t start, uint32_t end)
 {
-	for (; start < end; start = bits_next_word(start))
+	do {
 		bits[start / BITS_PER_WORD].used &= ~bits_mask(start, end);
+	} while ((start = bits_next_word(start)) < end);
+}
+
+/* Of a word that has used units: the free ones before the first and behind the last of them. */
+static inline uint32_t bits_lead(uint64_t used)
+{
+	return (uint32_t)__builtin_ctzll(used);
+}
+
+static inline uint32_t bits_trail(uint64_t used)
+{
+	return (uint32_t)__builtin_clzll(used);
 }
 
 /* Where the first of @bits of @word lies, seen from @start; @end if not before. */

@@ -106,15 +106,17 @@ const char *map_check(const struct map *map)
 		return "the unit below the frontier is used";
 	if (bits_next_used(map->bits, map->frontier, map->units) < map->units)
 		return "no unit from the frontier on is used";
-	if (map->frontier > 1U << tree_shift(map->top))
+	if (map->frontier > (tree_exists(map) ? 1U << tree_shift(map->top) : TREE_FROM))
 		return "the root spans the frontier";
+	if (!tree_exists(map) && map->held.start < map->held.end)
+		return "nothing is held outside a tree that does not exist";
 	if (!range_is_sound(map, map->held, true))
 		return "the held hole is marked used and stands alone";
 	if (!range_is_sound(map, map->lent, false))
 		return "the lent range is marked used";
 	if (!counts_are_sound(map))
 		return "used_units and objects are those of the bits";
-	if (!tree_is_sound(map, map->top, 0))
+	if (tree_exists(map) && !tree_is_sound(map, map->top, 0))
 		return "every node says what the bits below it say";
 	return NULL;
 }

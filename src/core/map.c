@@ -18,6 +18,7 @@
  */
 #define HELD_UNITS_MAX 1024U
 
+/* What an empty range always is. */
 static const struct map_range NO_RANGE = {0, 0};
 
 static bool range_has(struct map_range range, uint32_t unit)
@@ -28,6 +29,12 @@ static bool range_has(struct map_range range, uint32_t unit)
 static uint32_t range_units(struct map_range range)
 {
 	return range.end - range.start;
+}
+
+/* Are there units marked used that no object has? */
+static bool has_disguised(const struct map *map)
+{
+	return map->held.end || map->lent.end;
 }
 
 /* How the memory is divided: the bits, then the levels from the leaves up. */
@@ -84,7 +91,7 @@ void map_grow(struct map *map, uint32_t units)
 static void add_hole(struct map *map, uint32_t start, uint32_t end)
 {
 	bits_clear_used(map->bits, start, end);
-	tree_update(map, start, end, true);
+	tree_change(map, start, end, true);
 }
 
 static void flush_held(struct map *map)
@@ -106,6 +113,23 @@ static void hold(struct map *map, uint32_t start, uint32_t end)
 		flush_held(map);
 }
 
+/*
+ * Units are marked used, and that is all there is to do: the map has no tree,
+ * and needs none. (If it does from now on, there is one now.)
+ */
+static bool is_small(struct map *map, uint32_t end)
+{
+	if (tree_exists(map))
+		return false;
+	if (end > TREE_FROM) {
+		tree_start(map);
+		return false;
+	}
+	if (map->frontier < end)
+		map->frontier = end;
+	return true;
+}
+
 static void raise_frontier(struct map *map, uint32_t start, uint32_t end)
 {
 	const uint32_t gap = map->frontier;
@@ -113,7 +137,7 @@ static void raise_frontier(struct map *map, uint32_t start, uint32_t end)
 	map->frontier = end;
 	tree_grow(map);
 	if (start - gap > HELD_UNITS_MAX) {
-		tree_update(map, gap, start, true);
+		tree_change(map, gap, start, true);
 	} else if (start > gap) {
 		bits_set_used(map->bits, gap, start);
 		hold(map, gap, start);
@@ -131,7 +155,11 @@ static void lower_frontier(struct map *map, uint32_t start)
 		map->held = NO_RANGE;
 	} else if (start > 0 && !bits_used(map->bits, start - 1)) {
 		map->frontier = tree_hole_start(map, start);
-		tree_update(map, map->frontier, start, false);
+		tree_change(map, map->frontier, start, false);
+	}
+	if (map->frontier <= TREE_FROM / 2) {
+		flush_held(map);
+		map->top = 0; /* no tree from now on */
 	}
 }
 
@@ -143,6 +171,8 @@ static void take_held(struct map *map, uint32_t start, uint32_t end)
 	const struct map_range rest = keep_below ? above : below;
 
 	map->held = keep_below ? below : above;
+	if (range_units(map->held) == 0)
+		map->held = NO_RANGE;
 	if (range_units(rest))
 		add_hole(map, rest.start, rest.end);
 }
@@ -155,22 +185,27 @@ static void take(struct map *map, uint32_t start, uint32_t end)
 	const bool held = range_has(map->held, start);
 
 	bits_take(map->bits, start, end);
+	if (is_small(map, end))
+		return;
 	if (start >= map->frontier)
 		raise_frontier(map, start, end);
 	else if (held)
 		take_held(map, start, end);
 	else
-		tree_update(map, start, end, false);
+		tree_change(map, start, end, false);
 }
 
 static uint32_t find(const struct map *map, uint32_t n, uint32_t order)
 {
-	const uint32_t held = align_up(map->held.start, order);
-	const uint32_t above = align_up(map->frontier, order);
 	const uint32_t hole = tree_find(map, n, order);
+	const uint32_t above = align_up(map->frontier, order);
 
-	if (held < map->held.end && n <= map->held.end - held && held < hole)
-		return held;
+	if (range_units(map->held) >= n) {
+		const uint32_t held = align_up(map->held.start, order);
+
+		if (held + n <= map->held.end && held < hole)
+			return held;
+	}
 	if (hole != MAP_NONE)
 		return hole;
 	return above < map->units && n <= map->units - above ? above : MAP_NONE;
@@ -235,6 +270,12 @@ static void release(struct map *map, uint32_t start, uint32_t end)
 {
 	struct map_range hole = {start, end};
 
+	if (!tree_exists(map)) {
+		bits_clear_used(map->bits, start, end);
+		if (end == map->frontier)
+			map->frontier = bits_hole_start(map->bits, 0, start);
+		return;
+	}
 	if (end == map->frontier) {
 		lower_frontier(map, start);
 		return;
@@ -252,17 +293,19 @@ static void release(struct map *map, uint32_t start, uint32_t end)
 		flush_held(map); /* it is part of a larger hole */
 }
 
-/* Units marked used that no object has may follow an object directly. */
 static uint32_t end_before(struct map_range range, uint32_t start, uint32_t end)
 {
-	return range_units(range) && range.start > start && range.start < end ? range.start : end;
+	return range.start > start && range.start < end ? range.start : end;
 }
 
 static uint32_t object_end(const struct map *map, uint32_t start)
 {
-	uint32_t end = end_before(map->held, start, map->frontier);
+	uint32_t end = map->frontier;
 
-	end = end_before(map->lent, start, end);
+	if (has_disguised(map)) {
+		end = end_before(map->held, start, end);
+		end = end_before(map->lent, start, end);
+	}
 	return bits_object_end(map->bits, start + 1, end);
 }
 
@@ -272,8 +315,9 @@ enum map_verdict map_look(const struct map *map, uint32_t unit, uint32_t *n)
 
 	if (unit >= map->units)
 		return MAP_OUTSIDE;
-	used = bits_used(map->bits, unit) && !range_has(map->held, unit) &&
-	       !range_has(map->lent, unit);
+	used = bits_used(map->bits, unit);
+	if (has_disguised(map) && (range_has(map->held, unit) || range_has(map->lent, unit)))
+		used = false;
 	if (!bits_start(map->bits, unit))
 		return used ? MAP_INTERIOR : MAP_FREE;
 	if (!used)
@@ -348,7 +392,7 @@ uint32_t map_free_batch(struct map *map, uint32_t n, uint32_t *units, uint32_t c
 
 uint32_t map_largest_free(const struct map *map)
 {
-	uint32_t largest = tree_root(map)->fit[0];
+	uint32_t largest = tree_largest(map);
 
 	if (largest < range_units(map->held))
 		largest = range_units(map->held);
@@ -371,12 +415,14 @@ void map_lend(struct map *map, uint32_t start, uint32_t end)
 	MAP_ASSERT(!range_units(map->lent) && map_is_free(map, start, end));
 	flush_held(map);
 	bits_set_used(map->bits, start, end);
+	map->lent.start = start;
+	map->lent.end = end;
+	if (is_small(map, end))
+		return;
 	if (start >= map->frontier)
 		raise_frontier(map, start, end);
 	else
-		tree_update(map, start, end, false);
-	map->lent.start = start;
-	map->lent.end = end;
+		tree_change(map, start, end, false);
 }
 
 void map_return(struct map *map)
@@ -389,53 +435,71 @@ void map_return(struct map *map)
 }
 
 /*
- * An array of the map's memory whose elements describe 2^@shift units each. A
- * page of it is idle if all the units are free that it tells of.
+ * An array of the map's memory, whose elements tell of 2^shift units each. A
+ * page of it is idle if all those units are free, or if nobody looks at its
+ * elements, which begin with number `unused`.
  */
+struct array {
+	void *memory;
+	size_t bytes, element_bytes;
+	uint32_t shift;
+	uint64_t unused;
+};
+
 struct page_walk {
 	const struct map *map;
+	struct map_range around; /* units */
 	size_t page_bytes;
 	void (*drop)(void *context, void *address, size_t bytes);
 	void *context;
 };
 
-static bool page_is_idle(const struct map *map, uint64_t start, uint64_t end)
+/* Of units that an element tells of, none or all lie above the frontier, if they are free. */
+static bool elements_are_idle(const struct map *map, const struct array *array, uint64_t first,
+			      uint64_t beyond)
 {
-	if (start >= map->frontier)
+	const uint64_t start = first << array->shift, end = beyond << array->shift;
+
+	if (first >= array->unused || start >= map->frontier)
 		return true;
 	return end <= map->frontier && map_is_free(map, (uint32_t)start, (uint32_t)end);
 }
 
-static void walk_pages(const struct page_walk *walk, void *array, size_t bytes, size_t element,
-		       uint32_t shift, struct map_range around)
+static void walk_array(const struct page_walk *walk, const struct array *array)
 {
-	const size_t page = walk->page_bytes;
-	const uintptr_t base = (uintptr_t)array;
-	uintptr_t at = base + (around.start >> shift) * element / page * page;
-	const uintptr_t last = base + ((((uint64_t)around.end - 1) >> shift) + 1) * element;
+	const size_t page = walk->page_bytes, element = array->element_bytes;
+	const uintptr_t base = (uintptr_t)array->memory;
+	const size_t first = (walk->around.start >> array->shift) * element;
+	const size_t last = (((uint64_t)walk->around.end - 1) >> array->shift) * element + element;
+	uintptr_t at = (base + first / page * page + page - 1) / page * page;
 
-	for (at = (at + page - 1) / page * page; at + page <= base + bytes && at < last;
-	     at += page) {
-		const uint64_t first = (at - base) / element;
-		const uint64_t beyond = (at - base + page - 1) / element + 1;
-
-		if (page_is_idle(walk->map, first << shift, beyond << shift))
+	for (; at + page <= base + array->bytes && at < base + last; at += page)
+		if (elements_are_idle(walk->map, array, (at - base) / element,
+				      (at - base + page - 1) / element + 1))
 			walk->drop(walk->context, (void *)at, page);
-	}
 }
 
 void map_idle_pages(struct map *map, uint32_t start, uint32_t end, size_t page_bytes,
 		    void (*drop)(void *context, void *address, size_t bytes), void *context)
 {
-	const struct page_walk walk = {map, page_bytes, drop, context};
-	const struct map_range around = {start, end};
+	const struct page_walk walk = {map, {start, end}, page_bytes, drop, context};
+	const struct array bits = {map->bits, bits_bytes(map->units_max), sizeof(struct map_bits),
+				   6, UINT64_MAX};
 
 	flush_held(map);
-	walk_pages(&walk, map->bits, bits_bytes(map->units_max), sizeof(struct map_bits), 6,
-		   around);
-	/* A family of nodes is idle below a parent that is all free. The root has no parent. */
-	for (uint32_t level = 0; level < map->top; level++)
-		walk_pages(&walk, map->level[level],
-			   map->node_count[level] * sizeof(struct map_node),
-			   MAP_FANOUT * sizeof(struct map_node), tree_shift(level + 1), around);
+	walk_array(&walk, &bits);
+	for (uint32_t level = 0; level < MAP_LEVELS && map->level[level]; level++) {
+		/* Nobody looks at a family of nodes if the parent is all free. */
+		struct array families = {
+			.memory = map->level[level],
+			.bytes = map->node_count[level] * sizeof(struct map_node),
+			.element_bytes = MAP_FANOUT * sizeof(struct map_node),
+			.shift = tree_shift(level + 1),
+			.unused = UINT64_MAX,
+		};
+
+		if (level >= map->top) /* the root is alone on its level, and there is none above */
+			families.unused = level == map->top && tree_exists(map);
+		walk_array(&walk, &families);
+	}
 }

@@ -118,7 +118,7 @@ enum map_verdict map_free(struct map *map, uint32_t unit, uint32_t n);
  */
 uint32_t map_free_batch(struct map *map, uint32_t n, uint32_t *units, uint32_t count);
 
-/* The longest run of free units, up to the capacity. O(1). */
+/* The longest run of free units, up to the capacity. O(1), or a look at 64 words. */
 uint32_t map_largest_free(const struct map *map);
 
 /* Are the units @start to @end - 1 all free? O(log frontier). */

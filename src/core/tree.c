@@ -80,26 +80,30 @@ static void word_survey(struct map_node *node, uint64_t free, uint32_t base)
 	}
 }
 
+/* Units of a leaf from here on do not count: they lie above the frontier, or in the next leaf. */
+static uint32_t leaf_limit(const struct map *map, uint32_t leaf)
+{
+	return min_u32((leaf + 1) * MAP_LEAF_UNITS, map->frontier);
+}
+
 /* Add the holes that the bits of a leaf show. */
 static void leaf_survey(const struct map *map, uint32_t leaf, struct map_node *node)
 {
-	const uint32_t limit = min_u32((leaf + 1) * MAP_LEAF_UNITS, map->frontier);
+	const uint32_t limit = leaf_limit(map, leaf);
 	uint32_t base = leaf * MAP_LEAF_UNITS;
 	uint32_t hole = base; /* the hole that reaches the word's left edge */
 
 	MAP_VISIT(map, MAP_LEAF_UNITS / BITS_PER_WORD);
 	for (; base < limit; base += BITS_PER_WORD) {
-		const uint64_t above = ~bits_mask(base, limit);
-		const uint64_t used = map->bits[base / BITS_PER_WORD].used | above;
-		uint32_t lead, trail;
+		const struct map_bits *word = &map->bits[base / BITS_PER_WORD];
+		const uint64_t used = word->used | ~bits_mask(base, limit);
 
 		if (used == 0)
 			continue; /* the hole goes on */
-		lead = (uint32_t)__builtin_ctzll(used);
-		trail = (uint32_t)__builtin_clzll(used);
-		node_add_hole(node, hole, base + lead);
-		word_survey(node, ~used & ~0ULL << lead & ~0ULL >> trail, base);
-		hole = base + BITS_PER_WORD - trail;
+		node_add_hole(node, hole, base + bits_lead(used));
+		word_survey(node, ~used & ~0ULL << bits_lead(used) & ~0ULL >> bits_trail(used),
+			    base);
+		hole = base + BITS_PER_WORD - bits_trail(used);
 	}
 	node_add_hole(node, hole, base);
 }
@@ -198,7 +202,7 @@ static struct map_node node_changed(const struct map *map, uint32_t level, uint3
 static bool nodes_below_update(struct map *map, uint32_t level, uint32_t i, uint32_t start,
 			       uint32_t end, const struct change *change);
 
-/* tree_update() below one node. Returns whether the node has changed. */
+/* tree_change() below one node. Returns whether the node has changed. */
 static bool node_update(struct map *map, uint32_t level, uint32_t i, const struct change *change)
 {
 	const uint32_t shift = tree_shift(level);
@@ -255,7 +259,7 @@ static void leaf_update(struct map *map, uint32_t leaf, const struct change *cha
 	}
 }
 
-void tree_update(struct map *map, uint32_t start, uint32_t end, bool free)
+void tree_change(struct map *map, uint32_t start, uint32_t end, bool free)
 {
 	const struct change change = {
 		.start = start,
@@ -268,6 +272,42 @@ void tree_update(struct map *map, uint32_t start, uint32_t end, bool free)
 		leaf_update(map, start / MAP_LEAF_UNITS, &change);
 	else
 		node_update(map, map->top, 0, &change);
+}
+
+void tree_start(struct map *map)
+{
+	struct map_node *root = &map->level[1][0];
+
+	for (uint32_t leaf = 0; leaf < MAP_FANOUT; leaf++) {
+		const uint32_t base = leaf * MAP_LEAF_UNITS, end = base + MAP_LEAF_UNITS;
+		const uint32_t limit = leaf_limit(map, leaf);
+		struct map_node node = {0};
+
+		if (base < limit) {
+			leaf_survey(map, leaf, &node);
+			node.lead = bits_next_used(map->bits, base, limit) - base;
+			node.trail = limit - bits_hole_start(map->bits, base, limit);
+			if (limit < end)
+				node.trail = 0;
+		}
+		map->level[0][leaf] = node;
+	}
+	*root = (struct map_node){.lead = bits_next_used(map->bits, 0, map->frontier)};
+	node_survey(map, 1, 0, root);
+	map->top = 1;
+}
+
+uint32_t tree_largest(const struct map *map)
+{
+	uint32_t hole, end = 0, largest = 0;
+
+	if (tree_exists(map))
+		return tree_root(map)->fit[0];
+	while ((hole = bits_next_free(map->bits, end, map->frontier)) < map->frontier) {
+		end = bits_next_used(map->bits, hole, map->frontier);
+		largest = max_u32(largest, end - hole);
+	}
+	return largest;
 }
 
 void tree_grow(struct map *map)
@@ -283,29 +323,59 @@ void tree_grow(struct map *map)
 	}
 }
 
-/* tree_find() in a leaf that is known to hold a fit. */
-static uint32_t leaf_find(const struct map *map, uint32_t leaf, uint32_t n, uint32_t order)
+/* The multiples of 2^@order in a word that have @n free units from there, all in the word. */
+static uint64_t word_fits(uint64_t free, uint32_t n, uint32_t order)
 {
-	const uint32_t limit = min_u32((leaf + 1) * MAP_LEAF_UNITS, map->frontier);
-	uint32_t end = leaf * MAP_LEAF_UNITS;
+	static const uint64_t multiples[] = {
+		0xffffffffffffffff, 0x5555555555555555, 0x1111111111111111,
+		0x0101010101010101, 0x0001000100010001, 0x0000000100000001,
+	};
+	uint32_t more = n - 1;
 
-	MAP_VISIT(map, MAP_LEAF_UNITS / BITS_PER_WORD);
-	while (end < limit) {
-		const uint32_t hole = bits_next_free(map->bits, end, limit);
-		const uint32_t aligned = align_up(hole, order);
-
-		end = bits_next_used(map->bits, hole, limit);
-		if (aligned + n <= end)
-			return aligned;
+	if (n >= BITS_PER_WORD || order >= sizeof(multiples) / sizeof(multiples[0]))
+		return 0; /* such a fit begins at the word's edge, if at all */
+	/* A one stays where as many follow it as were asked for so far: 1, 2, 4, ... */
+	for (uint32_t step = 1; more && free; step *= 2) {
+		step = min_u32(step, more);
+		free &= free >> step;
+		more -= step;
 	}
-	MAP_ASSERT(false); /* the fit of the leaf said that there is one */
-	return MAP_NONE;
+	return free & multiples[order];
+}
+
+/* tree_find() by the bits alone, from @start, where a word begins. O(words x log n). */
+static uint32_t scan_find(const struct map *map, uint32_t start, uint32_t end, uint32_t n,
+			  uint32_t order)
+{
+	uint32_t hole = start; /* the hole that reaches the word's left edge */
+
+	for (uint32_t base = start; base < end; base += BITS_PER_WORD) {
+		uint64_t used = map->bits[base / BITS_PER_WORD].used, fits;
+
+		MAP_VISIT(map, 1);
+		if (used == 0 && end - base >= BITS_PER_WORD)
+			continue; /* the hole goes on */
+		if (used == ~0ULL && hole == base) {
+			hole += BITS_PER_WORD;
+			continue;
+		}
+		used |= ~bits_mask(base, end);
+		if (align_up(hole, order) + n <= base + bits_lead(used))
+			return align_up(hole, order);
+		fits = word_fits(~used, n, order);
+		if (fits)
+			return base + (uint32_t)__builtin_ctzll(fits);
+		hole = base + BITS_PER_WORD - bits_trail(used);
+	}
+	return align_up(hole, order) + n <= end ? align_up(hole, order) : MAP_NONE;
 }
 
 uint32_t tree_find(const struct map *map, uint32_t n, uint32_t order)
 {
 	uint32_t level = map->top, i = 0;
 
+	if (!tree_exists(map))
+		return scan_find(map, 0, map->frontier, n, order);
 	if (tree_root(map)->fit[order] < n)
 		return MAP_NONE;
 	while (!tree_node_free(&map->level[level][i], level)) {
@@ -313,7 +383,7 @@ uint32_t tree_find(const struct map *map, uint32_t n, uint32_t order)
 		uint32_t size, base, hole;
 
 		if (level == 0)
-			return leaf_find(map, i, n, order);
+			return scan_find(map, i * MAP_LEAF_UNITS, leaf_limit(map, i), n, order);
 		level--;
 		i *= MAP_FANOUT;
 		child = &map->level[level][i];
@@ -346,6 +416,8 @@ uint32_t tree_hole_start(const struct map *map, uint32_t end)
 	const uint32_t start = bits_hole_start(map->bits, base, end);
 	uint32_t level = map->top, i = 0, hole = 0; /* the hole that reaches the node's left edge */
 
+	if (!tree_exists(map))
+		return bits_hole_start(map->bits, 0, end);
 	MAP_VISIT(map, (end - start) / BITS_PER_WORD + 1);
 	if (start > base || base == 0)
 		return start;

@@ -31,7 +31,8 @@
  * A node of zeros has nothing free, so a new map needs no writing.
  *
  * Node 0 of level map->top spans the frontier; it is the root. The tree grows
- * at the top as the frontier rises, so that a small map has a small tree.
+ * at the top as the frontier rises, so that a small map has a small tree. As
+ * long as 8 leaves would do there is none: 64 words are scanned faster.
  */
 #ifndef CPU_ALLOC_CORE_TREE_H
 #define CPU_ALLOC_CORE_TREE_H
@@ -56,6 +57,14 @@ static inline uint32_t tree_shift(uint32_t level)
 	return 9 + 3 * level;
 }
 
+/* Frontiers up to here need no tree: what one family of leaves spans. */
+#define TREE_FROM (MAP_LEAF_UNITS * MAP_FANOUT)
+
+static inline bool tree_exists(const struct map *map)
+{
+	return map->top > 0;
+}
+
 static inline const struct map_node *tree_root(const struct map *map)
 {
 	return &map->level[map->top][0];
@@ -71,11 +80,23 @@ uint32_t tree_find(const struct map *map, uint32_t n, uint32_t order);
 uint32_t tree_hole_start(const struct map *map, uint32_t end);
 uint32_t tree_hole_end(const struct map *map, uint32_t start);
 
-/* The units have become free, or are no longer: bits and frontier say so already. */
-void tree_update(struct map *map, uint32_t start, uint32_t end, bool free);
+/*
+ * Units of one hole have become free, or are no longer: bits and frontier say
+ * so already. There is a tree.
+ */
+void tree_change(struct map *map, uint32_t start, uint32_t end, bool free);
 
-/* The frontier has risen: add levels until the root spans it. */
+/*
+ * The frontier is about to rise above TREE_FROM: summarise what lies below it.
+ * (It goes again when map->top is set to 0.)
+ */
+void tree_start(struct map *map);
+
+/* The frontier has risen, there is a tree: add levels until the root spans it. */
 void tree_grow(struct map *map);
+
+/* The longest hole. O(1), or O(words) if there is no tree. */
+uint32_t tree_largest(const struct map *map);
 
 /* A node that has all units free; nothing of the children is looked at. */
 bool tree_node_free(const struct map_node *node, uint32_t level);
