@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0-only
+# The front door: each goal sets up what it needs, then calls Meson. What is
+# built and how stands in the meson.build files.
+
+BUILD = build
+PREFIX ?= /usr/local
+LIBDIR ?= lib
+DESTDIR ?=
+FUZZ_SECONDS ?= 600
+
+.DEFAULT_GOAL = help
+.PHONY: help run check bench fuzz install clean
+
+help:
+	@echo 'make run      build, replay a recorded trace and draw the area'
+	@echo 'make check    build and run all tests: gcc, clang, sanitizers, valgrind'
+	@echo 'make bench    run the benchmarks; CSV to standard output'
+	@echo 'make fuzz     run the fuzzers for FUZZ_SECONDS each ($(FUZZ_SECONDS))'
+	@echo 'make install  build and install below PREFIX ($(PREFIX)); understands DESTDIR, LIBDIR'
+	@echo 'make clean    remove what the above have built'
+
+run:
+	@scripts/setup run
+	@scripts/configure $(BUILD)
+	ninja -C $(BUILD) tools/cpu-alloc
+	$(BUILD)/tools/cpu-alloc replay --map traces/netns-churn.ftrace.gz
+
+check:
+	@scripts/setup check
+	@scripts/check
+
+bench:
+	@scripts/setup bench
+	@scripts/configure $(BUILD) >&2
+	@ninja -C $(BUILD) >&2
+	@bench/run.sh $(BUILD)
+
+fuzz:
+	@scripts/setup fuzz
+	@scripts/fuzz $(FUZZ_SECONDS)
+
+install:
+	@scripts/setup install
+	@scripts/configure $(BUILD) -Dprefix='$(PREFIX)' -Dlibdir='$(LIBDIR)'
+	ninja -C $(BUILD)
+	$(if $(DESTDIR),DESTDIR="$$(realpath -m '$(DESTDIR)')") meson install -C $(BUILD) --no-rebuild
+
+clean:
+	rm -rf $(BUILD) build-clang build-asan

@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT OR GPL-2.0-only
+"""tally.py LOG...: add up the checks in Meson's testlog.json of several runs.
+
+Counted are TAP points; a test that only has an exit status is one. Meson's own
+sums do not serve: it takes a TAP program that prints no plan, or nothing at
+all, for a good one, and adds expected failures to the passed.
+
+    passed    ok
+    failed    not ok; ok of a check that is marked as expected to fail; a
+              program that crashed, timed out, broke off or printed no plan
+    expected  not ok, marked "# TODO reason"
+    skipped   ok, marked "# SKIP reason"
+"""
+import json
+import pathlib
+import re
+import sys
+
+POINT = re.compile(r"(not )?ok\b *(\d*)\s*(?:- )?(.*?)(?: # *(TODO|SKIP)\b *(.*))?$", re.I)
+PLAN = re.compile(r"1\.\.(\d+)")
+
+
+class Tally:
+    def __init__(self):
+        self.passed = self.skipped = 0
+        self.failed, self.expected = [], []
+
+    def add(self, other):
+        self.passed += other.passed
+        self.skipped += other.skipped
+        self.failed += other.failed
+        self.expected += other.expected
+
+    def __str__(self):
+        return (f"{self.passed} passed, {len(self.failed)} failed, {self.skipped} skipped, "
+                f"{len(self.expected)} expected to fail")
+
+
+def count_point(tally, bad, name, mark, reason):
+    """One line of TAP. @bad: it begins with "not"."""
+    if mark == "TODO" and bad:
+        tally.expected.append(f"{name} ({reason})")
+    elif mark == "TODO":
+        tally.failed.append(f"{name}: expected to fail ({reason}), but passed")
+    elif bad:
+        tally.failed.append(name)
+    elif mark == "SKIP":
+        tally.skipped += 1
+    else:
+        tally.passed += 1
+
+
+def count_tap(tally, output):
+    """Count the points of @output; returns what is wrong with it as a whole."""
+    points, plan = 0, None
+    for line in output.splitlines():
+        if match := POINT.match(line):
+            bad, number, name, mark, reason = match.groups()
+            points += 1
+            count_point(tally, bad, name or number, (mark or "").upper(), reason)
+        elif match := PLAN.match(line):
+            plan = int(match[1])
+    if plan == 0 and points == 0:
+        tally.skipped += 1
+    elif plan is None:
+        return f"no plan, broke off after {points} checks"
+    elif plan != points:
+        return f"{plan} checks planned, {points} made"
+    return ""
+
+
+def count_test(test, protocol):
+    tally, status = Tally(), test["returncode"]
+    wrong = count_tap(tally, test["stdout"]) if protocol == "tap" else ""
+    if test["result"] == "TIMEOUT":
+        wrong = "timed out"
+    elif protocol == "tap":
+        # Status 1 with a check that failed is how a TAP program ends.
+        if status != 0 and not (status == 1 and tally.failed):
+            wrong = f"ended with status {status}" + (wrong and f", {wrong}")
+    elif test["result"] == "SKIP":
+        tally.skipped += 1
+    elif test["result"] == "OK":
+        tally.passed += 1
+    else:
+        wrong = f"ended with status {status}"
+    if wrong:
+        tally.failed.append(wrong)
+    return tally
+
+
+def protocols(build):
+    """Meson's log names a test as `project:suite / test`, but not its protocol."""
+    found = {}
+    for test in json.loads((build / "meson-info/intro-tests.json").read_text()):
+        project = test["suite"][0].partition(":")[0]
+        suites = "+".join(s.partition(":")[2] for s in test["suite"] if ":" in s)
+        title = f"{project}:{suites}" if suites else project
+        found[f"{title} / {test['name']}"] = test["protocol"]
+    return found
+
+
+def count_log(log):
+    """@log: FOLDER/meson-logs/NAME.json. A run that left no log has failed."""
+    tally, build = Tally(), log.parent.parent
+    run = build.name + log.stem.removeprefix("testlog").replace("-", " under ")
+    tests = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    if not tests:
+        tally.failed.append(f"{run}: no tests ran")
+        return run, tally
+    protocol = protocols(build)
+    for test in tests:
+        one = count_test(test, protocol[test["name"]])
+        one.failed = [f"{run}: {test['name']}: {text}" for text in one.failed]
+        tally.add(one)
+    return run, tally
+
+
+def by_numbers(text):
+    """A key that sorts 9 before 10."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", text)]
+
+
+def main(logs):
+    total = Tally()
+    print()
+    for log in logs:
+        run, tally = count_log(pathlib.Path(log))
+        print(f"{run}: {tally}")
+        total.add(tally)
+    for text in sorted(set(total.expected), key=by_numbers):
+        print(f"expected to fail: {text}")
+    for text in total.failed:
+        print(f"FAILED: {text}")
+    print(f"{total.passed} passed, {len(total.failed)} failed")
+    return 1 if total.failed or not total.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
