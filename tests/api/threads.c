@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Threads, forks and signal handlers at once. Racing frees: defect 6, in defects_1_20.c. */
+#include <pthread.h>
+
+#include "helpers.h"
+
+#define THREADS 4
+#define SLOTS 32
+
+/* One thread: allocate, write all instances, check, free, over and over. */
+struct worker {
+	pthread_t thread;
+	gfp_t mode;
+	int number, rounds;
+	unsigned int seed;
+	unsigned int failed; /* EAGAIN, which only the modes that do not wait may see */
+	bool corrupt;
+	struct {
+		char *ptr;
+		size_t size;
+	} slot[SLOTS];
+};
+
+static void renew(struct worker *worker, int k)
+{
+	char *ptr = worker->slot[k].ptr;
+	size_t size = 1 + (size_t)rand_r(&worker->seed) % 200;
+	size_t align = (size_t)1 << rand_r(&worker->seed) % 8;
+	gfp_t zero = rand_r(&worker->seed) % 2 ? __GFP_ZERO : 0;
+
+	if (ptr) {
+		worker->corrupt |= !instances_hold(ptr, worker->number, worker->slot[k].size);
+		cpu_free(ptr, worker->slot[k].size);
+	}
+	ptr = cpu_alloc(size, worker->mode | zero, align);
+	worker->slot[k].ptr = ptr;
+	worker->slot[k].size = size;
+	if (!ptr) {
+		worker->corrupt |= errno != EAGAIN || worker->mode == GFP_KERNEL;
+		worker->failed++;
+		return;
+	}
+	worker->corrupt |= zero && !instances_zero(ptr, size);
+	fill_instances(ptr, worker->number, size);
+}
+
+static void *work(void *argument)
+{
+	struct worker *worker = argument;
+
+	for (int round = 0; round < worker->rounds; round++)
+		renew(worker, rand_r(&worker->seed) % SLOTS);
+	for (int k = 0; k < SLOTS; k++)
+		if (worker->slot[k].ptr)
+			cpu_free(worker->slot[k].ptr, worker->slot[k].size);
+	return NULL;
+}
+
+static int all_at_once(const void *argument)
+{
+	struct worker worker[THREADS] = {0};
+	unsigned int failed = 0;
+	const int each = rounds(3000);
+	const unsigned int total = THREADS * (unsigned int)each;
+	struct cpu_alloc_stats now;
+
+	must(cpu_alloc(4, GFP_KERNEL, 4)); /* or GFP_NOWAIT never gets anything */
+	for (int n = 0; n < THREADS; n++) {
+		worker[n].mode = *(const gfp_t *)argument;
+		worker[n].number = 16 * n;
+		worker[n].rounds = each;
+		worker[n].seed = (unsigned int)n;
+		must(pthread_create(&worker[n].thread, NULL, work, &worker[n]) == 0);
+	}
+	for (int n = 0; n < THREADS; n++) {
+		pthread_join(worker[n].thread, NULL);
+		must(!worker[n].corrupt);
+		failed += worker[n].failed;
+	}
+	now = stats_now();
+	must(now.objects == 1 && now.cpu_bytes == 4 && now.misuses == 0);
+	must(now.allocs == 1 + total - failed && now.allocs == now.frees + 1);
+	must(now.failed_eagain == failed && failed < total);
+	return 0;
+}
+
+static volatile bool stop;
+
+static void *churn(void *unused)
+{
+	while (!stop) {
+		char *big = cpu_alloc(65536, GFP_KERNEL, 4096);
+		char *small = cpu_alloc(24, GFP_KERNEL | __GFP_ZERO, 8);
+
+		cpu_free(big, 65536);
+		cpu_free(small, 24);
+		cpu_alloc_trim();
+	}
+	return unused;
+}
+
+/* A child of fork() goes on with its copy, whatever the other threads were at. */
+static int fork_child(char *kept)
+{
+	char *ptr = cpu_alloc(40, GFP_KERNEL | __GFP_ZERO, 8);
+	struct cpu_alloc_stats before = stats_now();
+
+	alarm(10);
+	must(ptr && instances_zero(ptr, 40) && instances_hold(kept, 9, 24));
+	fill_instances(kept, 1, 24);
+	cpu_free(ptr, 40);
+	cpu_free(kept, 24);
+	must(stats_now().objects == before.objects - 2);
+	return 0;
+}
+
+static int fork_amid(const void *unused)
+{
+	pthread_t thread[2];
+	char *kept = cpu_alloc(24, GFP_KERNEL, 8);
+
+	fill_instances(kept, 9, 24);
+	for (int n = 0; n < 2; n++)
+		must(pthread_create(&thread[n], NULL, churn, NULL) == 0);
+	for (int n = rounds(200); n > 0; n--) {
+		pid_t child = fork();
+		int status;
+
+		if (child == 0)
+			_exit(fork_child(kept));
+		must(waitpid(child, &status, 0) == child && status == 0);
+	}
+	stop = true;
+	for (int n = 0; n < 2; n++)
+		pthread_join(thread[n], NULL);
+	must(instances_hold(kept, 9, 24) && stats_now().objects == 1);
+	(void)unused;
+	return 0;
+}
+
+static volatile sig_atomic_t handled, got, refused, strange;
+static char *volatile found[4096];
+
+static void allocate_in_handler(int number)
+{
+	int saved = errno;
+	char *ptr = cpu_alloc(8, GFP_ATOMIC, 4);
+
+	(void)number;
+	if (ptr && got < 4096)
+		found[got++] = ptr;
+	else if (!ptr && errno == EAGAIN)
+		refused++;
+	else if (!ptr)
+		strange++;
+	handled++;
+	errno = saved;
+}
+
+static void *interrupt(void *thread)
+{
+	for (int n = 0; n < 1000; n++) {
+		pthread_kill(*(pthread_t *)thread, SIGUSR1);
+		while (handled == n)
+			usleep(50);
+	}
+	return NULL;
+}
+
+/* A handler allocates, whatever it interrupted; nothing hangs, nothing is lost. */
+static int handler_allocates(const void *unused)
+{
+	pthread_t main_thread = pthread_self(), other;
+	char *keep = cpu_alloc(4, GFP_KERNEL, 4);
+
+	(void)unused;
+	signal(SIGUSR1, allocate_in_handler);
+	must(keep && pthread_create(&other, NULL, interrupt, &main_thread) == 0);
+	while (handled < 1000) {
+		char *ptr = cpu_alloc(400, GFP_KERNEL | __GFP_ZERO, 64);
+
+		must(ptr);
+		cpu_free(ptr, 400);
+	}
+	pthread_join(other, NULL);
+	printf("%d handlers: %d objects, %d times EAGAIN\n", handled, got, refused);
+	must(strange == 0 && got > 0 && got + refused == handled);
+	must(stats_now().objects == 1 + (uint64_t)got);
+	for (int n = 0; n < got; n++)
+		cpu_free(found[n], 8);
+	must(stats_now().objects == 1 && stats_now().misuses == 0);
+	return 0;
+}
+
+/* Nothing is set up yet, and GFP_ATOMIC may not do it. */
+static int first_call_is_atomic(const void *mode)
+{
+	gfp_t flags = *(const gfp_t *)mode;
+
+	errno = 0;
+	must(!cpu_alloc(8, flags, 8) && errno == EAGAIN);
+	must(cpu_alloc(8, GFP_KERNEL, 8) != NULL);
+	must(cpu_alloc(8, flags, 8) != NULL);
+	must(stats_now().failed_eagain == 1);
+	return 0;
+}
+
+/* What is not committed, GFP_ATOMIC does not get: EAGAIN, for room there is. */
+static int atomic_does_not_grow(const void *mode)
+{
+	gfp_t flags = *(const gfp_t *)mode;
+	size_t committed;
+
+	must(cpu_alloc(8, GFP_KERNEL, 8));
+	committed = (size_t)stats_now().committed_bytes;
+	must(committed < stats_now().area_bytes);
+	must(!cpu_alloc(committed, flags, 8) && errno == EAGAIN);
+	must(stats_now().committed_bytes == committed);
+	must(cpu_alloc(committed, GFP_KERNEL, 8) != NULL);
+	return 0;
+}
+
+static int default_mode_is_nowait(const void *unused)
+{
+	(void)unused;
+	must(!cpu_alloc(8, __GFP_ZERO, 8) && errno == EAGAIN);
+	must(cpu_alloc(8, GFP_KERNEL, 8) && cpu_alloc(8, 0, 8));
+	return 0;
+}
+
+int main(void)
+{
+	const gfp_t kernel = GFP_KERNEL, nowait = GFP_NOWAIT, atomic = GFP_ATOMIC;
+	struct outcome o;
+
+	ok_child("four threads, GFP_KERNEL", all_at_once, &kernel);
+	ok_child("four threads, GFP_NOWAIT", all_at_once, &nowait);
+	ok_child("four threads, GFP_ATOMIC", all_at_once, &atomic);
+	ok_child("fork() while others allocate", fork_amid, NULL);
+	o = run_child(handler_allocates, NULL);
+	ok_outcome(&o, "a handler allocates, whatever it interrupted");
+	diag_lines("", o.out);
+	ok_child("EAGAIN if the first call is GFP_ATOMIC", first_call_is_atomic, &atomic);
+	ok_child("EAGAIN if the first call is GFP_NOWAIT", first_call_is_atomic, &nowait);
+	ok_child("GFP_ATOMIC does not grow the area", atomic_does_not_grow, &atomic);
+	ok_child("GFP_NOWAIT does not grow the area", atomic_does_not_grow, &nowait);
+	ok_child("no mode counts as GFP_NOWAIT", default_mode_is_nowait, NULL);
+	return tap_done();
+}
