@@ -243,7 +243,7 @@ static int call_wins(void)
 static void set_user_id(void)
 {
 	const char *name = "a set-user-id program ignores CPU_ALLOC";
-	char copy[] = "/tmp/cpu_alloc-XXXXXX", command[4200];
+	char copy[] = P_tmpdir "/cpu_alloc-XXXXXX", command[4200];
 	struct start start = {"CPU_ALLOC", "percpu=64K,nonsense", copy, "show-secure"};
 	struct outcome o = {.status = CANNOT << 8};
 	int fd = mkstemp(copy);
