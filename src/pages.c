@@ -66,17 +66,13 @@ void pages_release(struct pages *pages, uint32_t start, uint32_t end)
 	}
 }
 
-/* Zero memory that is expected to be zero mostly, and may not be resident. */
-static void look_and_zero(char *at, size_t bytes)
+static bool is_zero(const uint32_t *unit, size_t n)
 {
-	const uint32_t *units = (const uint32_t *)at;
-	const size_t n = bytes / CPU_ALLOC_UNIT;
+	uint32_t any = 0;
 
 	for (size_t i = 0; i < n; i++)
-		if (units[i]) {
-			memset(at + i * CPU_ALLOC_UNIT, 0, bytes - i * CPU_ALLOC_UNIT);
-			return;
-		}
+		any |= unit[i];
+	return any == 0;
 }
 
 /* Zero what is dirty of a part of page @p, in all areas. */
@@ -84,13 +80,16 @@ static void zero_part(const struct pages *pages, const struct areas *areas, uint
 		      struct part part, uint32_t dirty)
 {
 	const uint32_t end = part.end < dirty ? part.end : dirty;
+	const uint32_t n = end - part.start;
 	const size_t offset = ((size_t)p * pages->units_per_page + part.start) * CPU_ALLOC_UNIT;
 	char *at = areas_at(areas, -1, offset);
 
 	if (part.start >= end)
 		return;
+	/* It is zero in most areas, and not resident in many: look before writing. */
 	for (int i = -1; i < areas->count; i++, at += CPU_ALLOC_STRIDE)
-		look_and_zero(at, (end - part.start) * CPU_ALLOC_UNIT);
+		if (!is_zero((const uint32_t *)at, n))
+			memset(at, 0, n * CPU_ALLOC_UNIT);
 }
 
 void pages_prepare(const struct pages *pages, const struct areas *areas,

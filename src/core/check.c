@@ -98,6 +98,18 @@ static bool counts_are_sound(const struct map *map)
 	return used == map->used_units && objects == map->objects;
 }
 
+static bool full_is_sound(const struct map *map)
+{
+	for (uint32_t unit = 0; unit < TREE_FROM; unit += BITS_PER_WORD) {
+		const bool full =
+			unit < map->frontier && map->bits[unit / BITS_PER_WORD].used == ~0ULL;
+
+		if ((map->full >> unit / BITS_PER_WORD & 1) != full)
+			return false;
+	}
+	return true;
+}
+
 const char *map_check(const struct map *map)
 {
 	if (map->frontier > map->units || map->units > map->units_max)
@@ -110,6 +122,8 @@ const char *map_check(const struct map *map)
 		return "the root spans the frontier";
 	if (!tree_exists(map) && map->held.start < map->held.end)
 		return "nothing is held outside a tree that does not exist";
+	if (!tree_exists(map) && !full_is_sound(map))
+		return "words are noted as full if, and only if, they are";
 	if (!range_is_sound(map, map->held, true))
 		return "the held hole is marked used and stands alone";
 	if (!range_is_sound(map, map->lent, false))

@@ -117,7 +117,7 @@ static void hold(struct map *map, uint32_t start, uint32_t end)
  * Units are marked used, and that is all there is to do: the map has no tree,
  * and needs none. (If it does from now on, there is one now.)
  */
-static bool is_small(struct map *map, uint32_t end)
+static bool is_small(struct map *map, uint32_t start, uint32_t end)
 {
 	if (tree_exists(map))
 		return false;
@@ -125,6 +125,7 @@ static bool is_small(struct map *map, uint32_t end)
 		tree_start(map);
 		return false;
 	}
+	scan_note_full(map, start, end);
 	if (map->frontier < end)
 		map->frontier = end;
 	return true;
@@ -160,6 +161,8 @@ static void lower_frontier(struct map *map, uint32_t start)
 	if (map->frontier <= TREE_FROM / 2) {
 		flush_held(map);
 		map->top = 0; /* no tree from now on */
+		map->full = 0;
+		scan_note_full(map, 0, TREE_FROM);
 	}
 }
 
@@ -179,35 +182,44 @@ static void take_held(struct map *map, uint32_t start, uint32_t end)
 
 /* Allocation. */
 
-/* Take free units out of wherever they are, and mark them used. */
-static void take(struct map *map, uint32_t start, uint32_t end)
+/* The same where there is a tree. Not inlined: small maps need no room for it. */
+__attribute__((noinline)) static void take_from_tree(struct map *map, uint32_t start, uint32_t end)
 {
-	const bool held = range_has(map->held, start);
-
-	bits_take(map->bits, start, end);
-	if (is_small(map, end))
-		return;
 	if (start >= map->frontier)
 		raise_frontier(map, start, end);
-	else if (held)
+	else if (range_has(map->held, start))
 		take_held(map, start, end);
 	else
 		tree_change(map, start, end, false);
 }
 
+/* Take free units out of wherever they are, and mark them used. */
+static void take(struct map *map, uint32_t start, uint32_t end)
+{
+	bits_take(map->bits, start, end);
+	if (!is_small(map, start, end))
+		take_from_tree(map, start, end);
+}
+
+/* The lowest fit below the frontier. */
+static uint32_t find_below(const struct map *map, uint32_t n, uint32_t order)
+{
+	uint32_t hole, held;
+
+	if (!tree_exists(map))
+		return scan_find(map, n, order);
+	hole = tree_find(map, n, order);
+	held = align_up(map->held.start, order);
+	return held + n <= map->held.end && held < hole ? held : hole;
+}
+
 static uint32_t find(const struct map *map, uint32_t n, uint32_t order)
 {
-	const uint32_t hole = tree_find(map, n, order);
+	const uint32_t unit = find_below(map, n, order);
 	const uint32_t above = align_up(map->frontier, order);
 
-	if (range_units(map->held) >= n) {
-		const uint32_t held = align_up(map->held.start, order);
-
-		if (held + n <= map->held.end && held < hole)
-			return held;
-	}
-	if (hole != MAP_NONE)
-		return hole;
+	if (unit != MAP_NONE)
+		return unit;
 	return above < map->units && n <= map->units - above ? above : MAP_NONE;
 }
 
@@ -266,16 +278,10 @@ uint32_t map_alloc_batch(struct map *map, uint32_t n, uint32_t order, uint32_t *
 /* Freeing. */
 
 /* Units marked used become free. The tree learns of it now or later. */
-static void release(struct map *map, uint32_t start, uint32_t end)
+__attribute__((noinline)) static void release_to_tree(struct map *map, uint32_t start, uint32_t end)
 {
 	struct map_range hole = {start, end};
 
-	if (!tree_exists(map)) {
-		bits_clear_used(map->bits, start, end);
-		if (end == map->frontier)
-			map->frontier = bits_hole_start(map->bits, 0, start);
-		return;
-	}
 	if (end == map->frontier) {
 		lower_frontier(map, start);
 		return;
@@ -291,6 +297,19 @@ static void release(struct map *map, uint32_t start, uint32_t end)
 	if ((hole.start > 0 && !bits_used(map->bits, hole.start - 1)) ||
 	    !bits_used(map->bits, hole.end))
 		flush_held(map); /* it is part of a larger hole */
+}
+
+/* Units marked used become free. */
+static void release(struct map *map, uint32_t start, uint32_t end)
+{
+	if (tree_exists(map)) {
+		release_to_tree(map, start, end);
+		return;
+	}
+	bits_clear_used(map->bits, start, end);
+	scan_note_free(map, start, end);
+	if (end == map->frontier)
+		map->frontier = bits_hole_start(map->bits, 0, start);
 }
 
 static uint32_t end_before(struct map_range range, uint32_t start, uint32_t end)
@@ -417,7 +436,7 @@ void map_lend(struct map *map, uint32_t start, uint32_t end)
 	bits_set_used(map->bits, start, end);
 	map->lent.start = start;
 	map->lent.end = end;
-	if (is_small(map, end))
+	if (is_small(map, start, end))
 		return;
 	if (start >= map->frontier)
 		raise_frontier(map, start, end);

@@ -48,13 +48,14 @@ struct map_bits;
 struct map_node;
 
 struct map {
-	struct map_bits *bits;		    /* the truth: two bits a unit */
+	struct map_bits *bits; /* the truth: two bits a unit */
+	uint64_t full;	       /* no tree: which of the first 64 words have no free unit */
 	struct map_node *level[MAP_LEVELS]; /* its summary; 0 are the leaves */
 	uint32_t node_count[MAP_LEVELS];    /* nodes that there is memory for */
 	uint32_t units;			    /* capacity at present */
 	uint32_t units_max;		    /* capacity that there is memory for */
 	uint32_t frontier;		    /* no unit from here on is used */
-	uint32_t top;			    /* the level whose node 0 spans the frontier */
+	uint32_t top;			    /* the level of the tree's root; 0: no tree */
 	struct map_range held;		    /* free, marked used */
 	struct map_range lent;		    /* taken out by map_lend(), marked used */
 	uint32_t used_units;		    /* of live objects */

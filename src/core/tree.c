@@ -5,6 +5,7 @@
 
 _Static_assert(MAP_LEAF_UNITS == 1U << 9, "tree_shift() says so");
 _Static_assert(MAP_FANOUT == 1U << 3, "tree_shift() says so");
+_Static_assert(TREE_FROM / BITS_PER_WORD == 64, "`full` of struct map has one bit for each");
 _Static_assert(MAP_LEAF_UNITS % BITS_PER_WORD == 0, "no word belongs to two leaves");
 
 static uint32_t min_u32(uint32_t a, uint32_t b)
@@ -343,39 +344,54 @@ static uint64_t word_fits(uint64_t free, uint32_t n, uint32_t order)
 	return free & multiples[order];
 }
 
-/* tree_find() by the bits alone, from @start, where a word begins. O(words x log n). */
-static uint32_t scan_find(const struct map *map, uint32_t start, uint32_t end, uint32_t n,
-			  uint32_t order)
+/*
+ * The lowest fit by the bits alone, in words from @start on; those whose bit is set
+ * in @full are known to have no free unit. O(words x log n).
+ */
+static uint32_t find_in_words(const struct map *map, uint32_t start, uint32_t end, uint64_t full,
+			      uint32_t n, uint32_t order)
 {
-	uint32_t hole = start; /* the hole that reaches the word's left edge */
+	uint32_t hole = start; /* the hole that reaches the right edge of the last word */
+	uint32_t edge = start; /* that edge */
 
-	for (uint32_t base = start; base < end; base += BITS_PER_WORD) {
-		uint64_t used = map->bits[base / BITS_PER_WORD].used, fits;
+	for (uint64_t words = ~full; words; words &= words - 1) {
+		const uint32_t base = start + (uint32_t)__builtin_ctzll(words) * BITS_PER_WORD;
+		uint64_t used, fits;
 
+		if (base >= end)
+			break;
 		MAP_VISIT(map, 1);
-		if (used == 0 && end - base >= BITS_PER_WORD)
-			continue; /* the hole goes on */
-		if (used == ~0ULL && hole == base) {
-			hole += BITS_PER_WORD;
-			continue;
+		if (base != edge) { /* the full words between end it */
+			if (align_up(hole, order) + n <= edge)
+				return align_up(hole, order);
+			hole = base;
 		}
-		used |= ~bits_mask(base, end);
+		used = map->bits[base / BITS_PER_WORD].used | ~bits_mask(base, end);
+		edge = base + BITS_PER_WORD;
+		if (used == 0)
+			continue; /* the hole goes on */
 		if (align_up(hole, order) + n <= base + bits_lead(used))
 			return align_up(hole, order);
 		fits = word_fits(~used, n, order);
 		if (fits)
 			return base + (uint32_t)__builtin_ctzll(fits);
-		hole = base + BITS_PER_WORD - bits_trail(used);
+		hole = edge - bits_trail(used);
 	}
-	return align_up(hole, order) + n <= end ? align_up(hole, order) : MAP_NONE;
+	return align_up(hole, order) + n <= edge ? align_up(hole, order) : MAP_NONE;
+}
+
+/* The words of a leaf, from the first on: no others. */
+#define OTHER_WORDS (~0ULL << MAP_LEAF_UNITS / BITS_PER_WORD)
+
+uint32_t scan_find(const struct map *map, uint32_t n, uint32_t order)
+{
+	return find_in_words(map, 0, map->frontier, map->full, n, order);
 }
 
 uint32_t tree_find(const struct map *map, uint32_t n, uint32_t order)
 {
 	uint32_t level = map->top, i = 0;
 
-	if (!tree_exists(map))
-		return scan_find(map, 0, map->frontier, n, order);
 	if (tree_root(map)->fit[order] < n)
 		return MAP_NONE;
 	while (!tree_node_free(&map->level[level][i], level)) {
@@ -383,7 +399,8 @@ uint32_t tree_find(const struct map *map, uint32_t n, uint32_t order)
 		uint32_t size, base, hole;
 
 		if (level == 0)
-			return scan_find(map, i * MAP_LEAF_UNITS, leaf_limit(map, i), n, order);
+			return find_in_words(map, i * MAP_LEAF_UNITS, leaf_limit(map, i),
+					     OTHER_WORDS, n, order);
 		level--;
 		i *= MAP_FANOUT;
 		child = &map->level[level][i];

@@ -32,11 +32,13 @@
  *
  * Node 0 of level map->top spans the frontier; it is the root. The tree grows
  * at the top as the frontier rises, so that a small map has a small tree. As
- * long as 8 leaves would do there is none: 64 words are scanned faster.
+ * long as 8 leaves would do there is none: their 64 words are scanned, but for
+ * those that map->full names.
  */
 #ifndef CPU_ALLOC_CORE_TREE_H
 #define CPU_ALLOC_CORE_TREE_H
 
+#include "bits.h"
 #include "map.h"
 
 struct map_node {
@@ -70,8 +72,12 @@ static inline const struct map_node *tree_root(const struct map *map)
 	return &map->level[map->top][0];
 }
 
-/* The lowest multiple of 2^@order in a hole, @n free units from there. Or MAP_NONE. */
+/*
+ * The lowest multiple of 2^@order in a hole, @n free units from there, or
+ * MAP_NONE: where there is a tree, and where there is none.
+ */
 uint32_t tree_find(const struct map *map, uint32_t n, uint32_t order);
+uint32_t scan_find(const struct map *map, uint32_t n, uint32_t order);
 
 /*
  * The start of the hole that ends at @end, @end if the unit below is not free;
@@ -85,6 +91,25 @@ uint32_t tree_hole_end(const struct map *map, uint32_t start);
  * so already. There is a tree.
  */
 void tree_change(struct map *map, uint32_t start, uint32_t end, bool free);
+
+/* Without a tree: units were taken, and words of theirs may be full now. O(words). */
+static inline void scan_note_full(struct map *map, uint32_t start, uint32_t end)
+{
+	uint32_t w = start / BITS_PER_WORD;
+
+	do
+		map->full |= (uint64_t)(map->bits[w].used == ~0ULL) << w;
+	while (++w * BITS_PER_WORD < end);
+}
+
+/* Without a tree: units are free again. */
+static inline void scan_note_free(struct map *map, uint32_t start, uint32_t end)
+{
+	const uint64_t from = ~0ULL << start / BITS_PER_WORD;
+	const uint64_t to = ~0ULL >> (63 - (end - 1) / BITS_PER_WORD);
+
+	map->full &= ~(from & to);
+}
 
 /*
  * The frontier is about to rise above TREE_FROM: summarise what lies below it.

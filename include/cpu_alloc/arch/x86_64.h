@@ -4,11 +4,11 @@
 #define CPU_ALLOC_ARCH_X86_64_H
 
 /*
- * The distance between two CPUs' areas: part of the ABI. 256 MiB and 9 pages:
+ * The distance between two CPUs' areas: part of the ABI. 256 MiB and 65 pages:
  * an odd number of pages, so that the instances of one object lie in different
  * cache and TLB sets. docs/design.md tells how it was chosen.
  */
-#define CPU_ALLOC_STRIDE (((size_t)256 << 20) + ((size_t)36 << 10))
+#define CPU_ALLOC_STRIDE (((size_t)256 << 20) + ((size_t)260 << 10))
 
 static inline const char *cpu_alloc_thread_pointer(void)
 {
