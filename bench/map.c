@@ -178,12 +178,12 @@ static void no_fit(struct pair_of_heaps *heaps, uint32_t scan_count, const char 
 	report_both(&map, &scan, 15, 0, "does not fit", parameters);
 }
 
-static void no_fit_mixed(void)
+static void no_fit_mixed(uint32_t live, uint32_t scan_count, const char *parameters)
 {
 	struct pair_of_heaps heaps;
 
-	make_heaps(&heaps, 10000, 0, true);
-	no_fit(&heaps, 10, "mixed live=10000");
+	make_heaps(&heaps, live, 0, true);
+	no_fit(&heaps, scan_count, parameters);
 	free_heaps(&heaps);
 }
 
@@ -303,7 +303,9 @@ int main(void)
 {
 	for (size_t i = 0; i < sizeof(steadies) / sizeof(steadies[0]); i++)
 		steady(&steadies[i]);
-	no_fit_mixed();
+	no_fit_mixed(100, 1000, "mixed live=100");
+	no_fit_mixed(10000, 10, "mixed live=10000");
+	no_fit_checkered(4096, 100, "checkered area=16 KiB");
 	no_fit_checkered(131072, 10, "checkered area=512 KiB");
 	no_fit_checkered(1 << 22, 1, "checkered area=16 MiB");
 	fill();

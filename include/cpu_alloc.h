@@ -108,9 +108,10 @@ typedef unsigned int gfp_t;
  *	EAGAIN	GFP_NOWAIT and GFP_ATOMIC only: not now, a GFP_KERNEL call would
  *		be needed to take the lock, to grow the area, or to set it up
  *
- * Thread-safe by one lock. Fork-safe. GFP_ATOMIC makes no system call, does
- * not wait, and may be called in a signal handler, also one that interrupted
- * cpu_alloc() or cpu_free().
+ * Thread-safe by one lock. Fork-safe. GFP_ATOMIC does not wait, makes no system
+ * call (but to wake a thread that waits for the lock, and write() in a report),
+ * and may be called in a signal handler, also one that interrupted cpu_alloc()
+ * or cpu_free().
  * Cost: a search that is logarithmic in the area, plus one bit per unit of the
  * object, plus a look at every instance if __GFP_ZERO meets used memory.
  */

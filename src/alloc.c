@@ -77,16 +77,16 @@ static void *refuse(size_t size, gfp_t flags, size_t align, const char *reason)
 	return NULL;
 }
 
-static void *no_room(size_t size, gfp_t flags, size_t align)
+static void *no_room(size_t size, gfp_t flags, size_t align, bool refused)
 {
 	struct report report = call_report(size, flags, align);
 
 	count(&state->counters.failed_enomem);
-	if (state_is_ready()) {
+	if (refused) {
+		report_string(&report, "the system refused memory");
+	} else {
 		report_string(&report, "no room in an area of percpu=");
 		report_size(&report, state->areas.limit);
-	} else {
-		report_string(&report, "the areas cannot be set up");
 	}
 	report_failure(&report);
 	errno = ENOMEM;
@@ -135,7 +135,7 @@ static void count_alloc(uint32_t end)
 		counters->top_units = end;
 }
 
-/* Can a call that may not wait find room later, by another's hand? */
+/* Is it not for want of room in a whole area that there is none now? */
 static bool room_may_come(uint32_t units)
 {
 	const bool lent = state->map.lent.start != state->map.lent.end;
@@ -151,7 +151,7 @@ void *cpu_alloc(size_t size, gfp_t flags, size_t align)
 	const uint32_t units = units_of(size), order = order_of(align);
 	struct pages_taken taken;
 	uint32_t unit = MAP_NONE;
-	bool trim = false, later;
+	bool trim = false, may_come;
 
 	if (wrong)
 		return refuse(size, flags, align, wrong);
@@ -163,7 +163,7 @@ void *cpu_alloc(size_t size, gfp_t flags, size_t align)
 		return not_now();
 	if (may_wait ? state_set_up() : state->ready)
 		unit = find_room(units, order, may_wait);
-	later = !may_wait && room_may_come(units);
+	may_come = room_may_come(units);
 	if (unit != MAP_NONE) {
 		taken = pages_take(&state->pages, unit, unit + units);
 		count_alloc(unit + units);
@@ -171,7 +171,7 @@ void *cpu_alloc(size_t size, gfp_t flags, size_t align)
 	}
 	pthread_mutex_unlock(&state->lock);
 	if (unit == MAP_NONE)
-		return later ? not_now() : no_room(size, flags, align);
+		return may_come && !may_wait ? not_now() : no_room(size, flags, align, may_come);
 	pages_prepare(&state->pages, &state->areas, &taken, flags & __GFP_ZERO);
 	if (trim)
 		trim_step();

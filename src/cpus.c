@@ -48,7 +48,7 @@ int cpus_possible(void)
 			highest = last > highest ? last : highest;
 	if (highest < 0)
 		highest = cpus_in_mask() - 1;
-	return highest < CPUS_MAX ? highest + 1 : CPUS_MAX;
+	return highest + 1;
 }
 
 /* Enter the CPUs of one node. False if it has none, or is not there. */

@@ -3,11 +3,12 @@
 #ifndef CPU_ALLOC_CPUS_H
 #define CPU_ALLOC_CPUS_H
 
-#define CPUS_MAX 4096 /* the most that cpus= accepts and that we look at */
+#define CPUS_MAX 4096 /* the most that we have areas for */
 
 /*
  * The highest possible CPU number + 1, from /sys/devices/system/cpu/possible;
- * where that is hidden, the number of bits in the kernel's CPU masks. At least 1.
+ * where that is hidden, the number of bits in the kernel's CPU masks; CPUS_MAX
+ * if that is not known either. At least 1.
  * Makes system calls; no malloc.
  */
 int cpus_possible(void);

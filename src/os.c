@@ -108,7 +108,8 @@ void os_huge_pages(void *at, size_t bytes, bool wanted)
 
 /* One line of smaps: "start-end perms ..." opens a mapping, "Anonymous: n kB" follows. */
 struct smaps {
-	uintptr_t start, end; /* what is asked for */
+	uintptr_t start, end; /* what is asked for, */
+	size_t stride, each;  /* and of that only so much of each stride */
 	bool inside;	      /* the mapping of the last line lies there */
 	size_t kib;
 };
@@ -120,7 +121,8 @@ static void smaps_line(struct smaps *smaps, const char *line)
 	if (sscanf(line, "Anonymous: %lu kB", &kib) == 1)
 		smaps->kib += smaps->inside ? kib : 0;
 	else if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
-		smaps->inside = start >= smaps->start && end <= smaps->end;
+		smaps->inside = start >= smaps->start && end <= smaps->end &&
+				(start - smaps->start) % smaps->stride < smaps->each;
 }
 
 /* Opening and reading are cancellation points; our callers hold locks. */
@@ -163,9 +165,9 @@ static size_t smaps_text(struct smaps *smaps, char *text, size_t length)
 	return length;
 }
 
-bool os_resident_bytes(const void *at, size_t bytes, size_t *resident)
+bool os_resident_bytes(const void *at, size_t bytes, size_t stride, size_t each, size_t *resident)
 {
-	struct smaps smaps = {.start = (uintptr_t)at, .end = (uintptr_t)at + bytes};
+	struct smaps smaps = {(uintptr_t)at, (uintptr_t)at + bytes, stride, each, false, 0};
 	char text[8192];
 	size_t have = 0;
 	ssize_t n = -1;

@@ -34,10 +34,11 @@ void os_prefer_node(void *at, size_t bytes, int node);
 void os_huge_pages(void *at, size_t bytes, bool wanted);
 
 /*
- * Physical memory behind the pages, those of the shared zero page not counted.
- * False if /proc/self/smaps cannot be read. Costs O(mappings of the process).
+ * Physical memory behind the first @each bytes of every @stride from @at to
+ * @at + @bytes - 1, the shared zero page not counted. False if /proc/self/smaps
+ * cannot be read. Costs O(mappings of the process).
  */
-bool os_resident_bytes(const void *at, size_t bytes, size_t *resident);
+bool os_resident_bytes(const void *at, size_t bytes, size_t stride, size_t each, size_t *resident);
 
 /* The first @size - 1 bytes of a small file, as a string. False if unreadable. */
 bool os_read_file(const char *path, char *text, size_t size);

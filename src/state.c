@@ -142,8 +142,13 @@ static bool handle_fork(void)
 static bool reserve_areas(void)
 {
 	short node[CPUS_MAX];
-	const size_t span = (size_t)(state->nr + 2) * CPU_ALLOC_STRIDE;
+	const size_t count = (size_t)state->nr;
+	const size_t span = (count + 2) * CPU_ALLOC_STRIDE;
 
+	if (count > CPUS_MAX) {
+		errno = E2BIG;
+		return failed("cannot have areas for ", count, " CPUs: ");
+	}
 	/* One node needs no advice; concurrency ids have none; simulated CPUs neither. */
 	if (state->options.cid || cpus_nodes(state->nr, node) < 2)
 		memset(node, -1, sizeof(node));
@@ -225,6 +230,5 @@ bool state_grow(uint32_t units, uint32_t order)
 	const size_t first = ((size_t)state->map.frontier + mask) & ~(size_t)mask;
 	const size_t wanted = units_to_bytes(first + units);
 
-	errno = ENOMEM;
 	return wanted <= state->areas.limit && commit(wanted);
 }

@@ -45,8 +45,8 @@ static uint64_t resident_bytes(void)
 {
 	size_t bytes = 0;
 
-	if (state_is_ready() &&
-	    !os_resident_bytes(state->areas.base, areas_span(&state->areas), &bytes))
+	if (state_is_ready() && !os_resident_bytes(state->areas.base, areas_span(&state->areas),
+						   CPU_ALLOC_STRIDE, state->areas.limit, &bytes))
 		return UINT64_MAX;
 	return bytes;
 }

@@ -90,6 +90,7 @@ void map_grow(struct map *map, uint32_t units)
 
 static void add_hole(struct map *map, uint32_t start, uint32_t end)
 {
+	MAP_VISIT(map, (end - start) / BITS_PER_WORD + 1);
 	bits_clear_used(map->bits, start, end);
 	tree_change(map, start, end, true);
 }
@@ -148,6 +149,7 @@ static void raise_frontier(struct map *map, uint32_t start, uint32_t end)
 /* The topmost object has gone; the hole below it, if any, goes with it. */
 static void lower_frontier(struct map *map, uint32_t start)
 {
+	MAP_VISIT(map, (map->frontier - start) / BITS_PER_WORD + 1);
 	bits_clear_used(map->bits, start, map->frontier);
 	map->frontier = start;
 	if (range_units(map->held) && map->held.end == start) {
@@ -196,6 +198,7 @@ __attribute__((noinline)) static void take_from_tree(struct map *map, uint32_t s
 /* Take free units out of wherever they are, and mark them used. */
 static void take(struct map *map, uint32_t start, uint32_t end)
 {
+	MAP_VISIT(map, (end - start) / BITS_PER_WORD + 1);
 	bits_take(map->bits, start, end);
 	if (!is_small(map, start, end))
 		take_from_tree(map, start, end);

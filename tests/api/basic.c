@@ -273,43 +273,57 @@ static int growth(const void *unused)
 	return 0;
 }
 
-/* The gauges and counters against a model, over a random run. */
-static int stats_agree(const void *unused)
-{
-	struct {
+/* What the gauges and counters should say. */
+struct model {
+	struct slot {
 		char *ptr;
 		size_t size;
-	} slot[64] = {{0}};
-	uint64_t bytes = 0, peak = 0, objects = 0, allocs = 0, top = 0;
+	} slot[64];
+	uint64_t bytes, peak, objects, allocs, top;
+};
+
+/* Free what is in the slot, or fill it. */
+static void turn(struct model *model, struct slot *slot, size_t size, size_t align)
+{
+	const size_t whole = (size + 3) & ~(size_t)3;
+
+	if (slot->ptr) {
+		cpu_free(slot->ptr, slot->size);
+		model->bytes -= (slot->size + 3) & ~(size_t)3;
+		model->objects--;
+		slot->ptr = NULL;
+		return;
+	}
+	slot->ptr = cpu_alloc(size, GFP_KERNEL, align);
+	slot->size = size;
+	must(slot->ptr);
+	model->bytes += whole;
+	model->objects++;
+	model->allocs++;
+	if (model->peak < model->bytes)
+		model->peak = model->bytes;
+	if (model->top < cpu_alloc_offset(slot->ptr) + whole)
+		model->top = cpu_alloc_offset(slot->ptr) + whole;
+}
+
+static int stats_agree(const void *unused)
+{
+	static struct model model;
 	unsigned int seed = 1;
 
 	(void)unused;
-	for (int round = 0; round < 3000; round++) {
-		size_t k = (size_t)rand_r(&seed) % 64, size = 1 + (size_t)rand_r(&seed) % 300;
+	for (int n = 0; n < 3000; n++) {
+		struct slot *slot = &model.slot[rand_r(&seed) % 64];
 		struct cpu_alloc_stats now;
 
-		if (slot[k].ptr) {
-			cpu_free(slot[k].ptr, slot[k].size);
-			bytes -= (slot[k].size + 3) & ~(size_t)3;
-			objects--;
-			slot[k].ptr = NULL;
-		} else {
-			slot[k].ptr = cpu_alloc(size, GFP_KERNEL, (size_t)4 << round % 5);
-			slot[k].size = size;
-			must(slot[k].ptr);
-			bytes += (size + 3) & ~(size_t)3;
-			objects++, allocs++;
-			if (cpu_alloc_offset(slot[k].ptr) + ((size + 3) & ~(size_t)3) > top)
-				top = cpu_alloc_offset(slot[k].ptr) + ((size + 3) & ~(size_t)3);
-		}
-		peak = bytes > peak ? bytes : peak;
-		if (round % 16)
+		turn(&model, slot, 1 + (size_t)rand_r(&seed) % 300, (size_t)4 << n % 5);
+		if (n % 16)
 			continue;
 		now = stats_now();
-		must(now.cpu_bytes == bytes && now.peak_bytes == peak && now.objects == objects);
-		must(now.allocs == allocs && now.frees == allocs - objects);
-		must(now.top_bytes == top);
-		must(now.largest_free_bytes >= now.area_bytes - top);
+		must(now.cpu_bytes == model.bytes && now.peak_bytes == model.peak);
+		must(now.objects == model.objects && now.allocs == model.allocs);
+		must(now.frees == model.allocs - model.objects && now.top_bytes == model.top);
+		must(now.largest_free_bytes >= now.area_bytes - model.top);
 		must(now.largest_free_bytes <= now.area_bytes - now.cpu_bytes);
 	}
 	return 0;

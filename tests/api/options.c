@@ -311,12 +311,9 @@ static void index_by_id(void)
 	   "setup: 'index=cid,rseq=off' is taken, and reported once");
 }
 
-int main(int argc, char **argv)
+/* What this program does in a process of its own. */
+static int run_command(const char *command)
 {
-	const char *command = argc > 1 ? argv[1] : "";
-	struct outcome o;
-
-	possible = sysconf(_SC_NPROCESSORS_CONF) > 0 ? (int)sysconf(_SC_NPROCESSORS_CONF) : 1;
 	if (strcmp(command, "show") == 0)
 		return show();
 	if (strcmp(command, "show-secure") == 0)
@@ -327,6 +324,16 @@ int main(int argc, char **argv)
 		return getauxval(AT_RSEQ_FEATURE_SIZE) < CID_END;
 	if (strcmp(command, "call-wins") == 0)
 		return call_wins();
+	return 2;
+}
+
+int main(int argc, char **argv)
+{
+	struct outcome o;
+
+	possible = sysconf(_SC_NPROCESSORS_CONF) > 0 ? (int)sysconf(_SC_NPROCESSORS_CONF) : 1;
+	if (argc > 1)
+		return run_command(argv[1]);
 
 	environment_good();
 	environment_bad();

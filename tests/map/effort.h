@@ -18,7 +18,7 @@ static inline uint32_t test_effort(void)
 
 	if (text)
 		return (uint32_t)atoi(text);
-	return RUNNING_ON_VALGRIND ? 5 : 100;
+	return RUNNING_ON_VALGRIND ? 20 : 100;
 }
 
 #endif

@@ -2,7 +2,9 @@
 /*
  * All states of small maps: breadth first from the first state, every possible
  * alloc and free of every state, beside the twin. A larger map has one small
- * window of free units, on the border of two leaves or of two nodes.
+ * window of free units, on the border of two leaves or of two nodes, or where
+ * the frontier passes when a tree begins or ends; an object lies below it, and
+ * one above, which comes and goes as well.
  *
  *	map-exhaustive [UNITS]		free units of the whole-map case
  *
@@ -10,6 +12,7 @@
  * what was an object once is left out of it.
  */
 #include "effort.h"
+#include "core/tree.h"
 #include "pair.h"
 #include "tap.h"
 
@@ -100,22 +103,37 @@ static bool arrive(struct search *search, const struct pair *pair)
 	return true;
 }
 
+static bool try_alloc(struct search *search, const struct pair *from, struct pair *pair, uint32_t n)
+{
+	for (uint32_t order = 0; order < ORDERS; order++) {
+		pair_copy(pair, from);
+		if (!pair_alloc(pair, n, order) || !arrive(search, pair))
+			return false;
+	}
+	return true;
+}
+
+static uint32_t units_above(const struct window *window)
+{
+	return window->units - window->end;
+}
+
+/* What fits into the window, what just does not, and the object above it. */
 static bool try_allocs(struct search *search, const struct pair *from, struct pair *pair)
 {
 	uint32_t size = search->window->end - search->window->start;
 
 	for (uint32_t n = 1; n <= size + 1; n++)
-		for (uint32_t order = 0; order < ORDERS; order++) {
-			pair_copy(pair, from);
-			if (!pair_alloc(pair, n, order) || !arrive(search, pair))
-				return false;
-		}
-	return true;
+		if (!try_alloc(search, from, pair, n))
+			return false;
+	return !units_above(search->window) ||
+	       try_alloc(search, from, pair, units_above(search->window));
 }
 
+/* Every unit of the window, and the next: with a wrong size, and with the right one if any. */
 static bool try_frees(struct search *search, const struct pair *from, struct pair *pair)
 {
-	for (uint32_t unit = search->window->start; unit < search->window->end; unit++) {
+	for (uint32_t unit = search->window->start; unit <= search->window->end; unit++) {
 		uint32_t n = 1;
 
 		pair_copy(pair, from);
@@ -131,7 +149,7 @@ static bool try_frees(struct search *search, const struct pair *from, struct pai
 static bool open_window(struct pair *pair, const struct window *window)
 {
 	uint32_t size = window->end - window->start;
-	uint32_t below = window->start, above = window->units - window->end;
+	uint32_t below = window->start, above = units_above(window);
 
 	return pair_grow(pair, window->units) && (!below || pair_alloc(pair, below, 0)) &&
 	       pair_alloc(pair, size, 0) && (!above || pair_alloc(pair, above, 0)) &&
@@ -169,17 +187,20 @@ static void test_window(const struct window *window)
 int main(int argc, char **argv)
 {
 	const bool brief = test_effort() < 100;
-	const uint32_t units = argc > 1 ? (uint32_t)atoi(argv[1]) : brief ? 6 : 8;
+	const uint32_t units = argc > 1 ? (uint32_t)atoi(argv[1]) : brief ? 6 : 10;
 	const struct window windows[] = {
 		{"a whole map", units, 0, units},
-		{"the frontier in a window across two leaves", 515, 508, 515},
-		{"a window across two leaves", 1024, 508, 515},
-		{"a window across two nodes", 4096 + 40, 4093, 4100},
-		{"the frontier in a window across two nodes", 4100, 4093, 4100},
+		{"two leaves, no tree", 1000, 508, 516},
+		{"the frontier at two leaves, no tree", 516, 508, 516},
+		{"two leaves of a tree", TREE_FROM + 40, 508, 515},
+		{"two nodes of a tree", 2 * TREE_FROM, TREE_FROM - 3, TREE_FROM + 3},
+		{"the frontier where a tree begins", TREE_FROM + 3, TREE_FROM - 3, TREE_FROM + 3},
+		{"the frontier where a tree ends", TREE_FROM + 40, TREE_FROM / 2 - 3,
+		 TREE_FROM / 2 + 3},
 	};
 
 	for (size_t i = 0; i < sizeof(windows) / sizeof(windows[0]); i++)
-		if (!brief || windows[i].units < 1000)
+		if (!brief || windows[i].units <= 1000)
 			test_window(&windows[i]);
 	return tap_done();
 }

@@ -6,6 +6,7 @@
 #include "core/map.h"
 #include "tap.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -65,7 +66,7 @@ static void every_unit_is_used(void)
 	ok(right, "defect 1: maps of many sizes filled to the last unit");
 }
 
-/* A mapping that merges with no other, since unreadable pages lie on both its sides. */
+/* Unreadable pages on both sides, so that the kernel tells of it apart from its neighbours. */
 static void *map_alone(size_t bytes)
 {
 	const size_t guarded = bytes + 2 * page;
@@ -78,23 +79,25 @@ static void *map_alone(size_t bytes)
 }
 
 /* Pages of a mapping that have memory of their own. The shared zero page does not count. */
-static size_t resident_pages(const void *memory)
+static size_t resident_pages(const void *memory, size_t bytes)
 {
-	char line[256], start[32];
+	const uintptr_t base = (uintptr_t)memory;
+	char line[256];
 	FILE *smaps = fopen("/proc/self/smaps", "r");
+	uintptr_t start, end;
+	size_t kib, sum = 0;
 	bool here = false;
-	size_t kib = 0;
 
 	if (!smaps)
 		abort();
-	snprintf(start, sizeof(start), "%lx-", (unsigned long)memory);
 	while (fgets(line, sizeof(line), smaps)) {
-		here |= !strncmp(line, start, strlen(start));
+		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &start, &end) == 2)
+			here = start >= base && start < base + bytes;
 		if (here && sscanf(line, "Anonymous: %zu", &kib) == 1)
-			break;
+			sum += kib;
 	}
 	fclose(smaps);
-	return kib * 1024 / page;
+	return sum * 1024 / page;
 }
 
 static void give_back(void *context, void *address, size_t bytes)
@@ -135,7 +138,7 @@ static void pages_come(void *memory)
 	new_map(&map, memory);
 	for (uint32_t i = 0; i < 1000; i++)
 		map_alloc(&map, 1 + i % 7, 0);
-	pages = resident_pages(memory);
+	pages = resident_pages(memory, map_memory_bytes(LARGE));
 	ok(pages > 0 && pages <= 3, "1,000 small objects in a new map: %zu pages", pages);
 }
 
@@ -150,11 +153,11 @@ static void pages_go(void *memory)
 	comb(&map, used);
 	map_alloc(&map, 3, 10);
 	least = 2 * (map.top + 2);
-	most = resident_pages(memory);
+	most = resident_pages(memory, map_memory_bytes(LARGE));
 	ok(most >= 300, "a comb in a quarter of the map: %zu pages", most);
 	free_comb(&map, used);
 	map_idle_pages(&map, 0, used, page, give_back, NULL);
-	left = resident_pages(memory);
+	left = resident_pages(memory, map_memory_bytes(LARGE));
 	ok(left <= least, "a hole in its place: %zu pages", left);
 	ok(map_alloc(&map, 1000, 3) == 0 && map_alloc(&map, used, 0) != MAP_NONE &&
 		   map_look(&map, 2, &(uint32_t){0}) == MAP_INTERIOR,
