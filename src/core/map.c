@@ -127,6 +127,8 @@ static bool is_small(struct map *map, uint32_t start, uint32_t end)
 		return false;
 	}
 	scan_note_full(map, start, end);
+	if (map->frontier < start)
+		map->missed.n = 0; /* there is a new hole, down to the old frontier */
 	if (map->frontier < end)
 		map->frontier = end;
 	return true;
@@ -164,6 +166,7 @@ static void lower_frontier(struct map *map, uint32_t start)
 		flush_held(map);
 		map->top = 0; /* no tree from now on */
 		map->full = 0;
+		map->missed.n = 0;
 		scan_note_full(map, 0, TREE_FROM);
 	}
 }
@@ -204,23 +207,41 @@ static void take(struct map *map, uint32_t start, uint32_t end)
 		take_from_tree(map, start, end);
 }
 
-/* The lowest fit below the frontier. */
-static uint32_t find_below(const struct map *map, uint32_t n, uint32_t order)
+/* The lowest fit below the frontier where there is no tree. What does not fit is remembered. */
+static uint32_t find_by_scan(struct map *map, uint32_t n, uint32_t order)
+{
+	const struct map_request missed = map->missed;
+	uint32_t unit;
+
+	if (missed.n && n >= missed.n && order >= missed.order)
+		return MAP_NONE;
+	unit = scan_find(map, n, order);
+	if (unit == MAP_NONE) {
+		map->missed.n = n;
+		map->missed.order = order;
+	}
+	return unit;
+}
+
+static uint32_t find_below(struct map *map, uint32_t n, uint32_t order)
 {
 	uint32_t hole, held;
 
 	if (!tree_exists(map))
-		return scan_find(map, n, order);
+		return find_by_scan(map, n, order);
 	hole = tree_find(map, n, order);
 	held = align_up(map->held.start, order);
 	return held + n <= map->held.end && held < hole ? held : hole;
 }
 
-static uint32_t find(const struct map *map, uint32_t n, uint32_t order)
+static uint32_t find(struct map *map, uint32_t n, uint32_t order)
 {
-	const uint32_t unit = find_below(map, n, order);
 	const uint32_t above = align_up(map->frontier, order);
+	uint32_t unit;
 
+	if (n > map->units)
+		return MAP_NONE; /* from here on no sum of units overflows */
+	unit = find_below(map, n, order);
 	if (unit != MAP_NONE)
 		return unit;
 	return above < map->units && n <= map->units - above ? above : MAP_NONE;
@@ -311,6 +332,7 @@ static void release(struct map *map, uint32_t start, uint32_t end)
 	}
 	bits_clear_used(map->bits, start, end);
 	scan_note_free(map, start, end);
+	map->missed.n = 0;
 	if (end == map->frontier)
 		map->frontier = bits_hole_start(map->bits, 0, start);
 }

@@ -44,12 +44,18 @@ struct map_range {
 	uint32_t start, end;
 };
 
+/* @n units at a multiple of 2^@order. */
+struct map_request {
+	uint32_t n, order;
+};
+
 struct map_bits;
 struct map_node;
 
 struct map {
-	struct map_bits *bits; /* the truth: two bits a unit */
-	uint64_t full;	       /* no tree: which of the first 64 words have no free unit */
+	struct map_bits *bits;	   /* the truth: two bits a unit */
+	uint64_t full;		   /* no tree: which of the first 64 words have no free unit */
+	struct map_request missed; /* no tree: what did not fit below the frontier; n 0: nothing */
 	struct map_node *level[MAP_LEVELS]; /* its summary; 0 are the leaves */
 	uint32_t node_count[MAP_LEVELS];    /* nodes that there is memory for */
 	uint32_t units;			    /* capacity at present */
