@@ -178,11 +178,16 @@ static void no_fit(struct pair_of_heaps *heaps, uint32_t scan_count, const char 
 	report_both(&map, &scan, 15, 0, "does not fit", parameters);
 }
 
+/* All above the live objects is filled: only the holes between them are left. */
 static void no_fit_mixed(uint32_t live, uint32_t scan_count, const char *parameters)
 {
 	struct pair_of_heaps heaps;
+	uint32_t top;
 
 	make_heaps(&heaps, live, 0, true);
+	top = heaps.map.map.units - heaps.map.map.frontier;
+	heap_add(&heaps.map, top, 0);
+	heap_add(&heaps.scan, top, 0);
 	no_fit(&heaps, scan_count, parameters);
 	free_heaps(&heaps);
 }
@@ -297,6 +302,7 @@ static const struct steady steadies[] = {
 	{"free+alloc", "mixed live=2", 2, 0, true, 100, 100, 0, 0.667},
 	{"free+alloc", "mixed live=8", 8, 0, true, 100, 100, 0, 0.667},
 	{"free+alloc", "mixed live=30", 30, 0, true, 100, 100, 0, 0.667},
+	{"free+alloc", "mixed live=30 of 10000", 30, 9970, true, 100, 100, 0, 0.667},
 };
 
 int main(void)

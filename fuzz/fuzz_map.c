@@ -37,13 +37,15 @@ static uint32_t next_below(struct input *input, uint32_t n)
 	return (high << 8 | next_byte(input)) % n;
 }
 
-/* A size from 1 on: mostly small, or beside a power of two. */
+/* A size from 1 on: mostly small, or beside a power of two; or so large that sums wrap around. */
 static uint32_t next_size(struct input *input)
 {
 	const uint32_t byte = next_byte(input);
 
 	if (byte < 128)
 		return 1 + byte % 16;
+	if (byte == 255)
+		return UINT32_MAX - next_byte(input);
 	return (1U << byte % 15) + next_byte(input) % 3;
 }
 

@@ -72,8 +72,8 @@ extern "C" {
 #endif
 
 /*
- * How an allocation may go about its work. Exactly one mode; none counts as
- * GFP_NOWAIT, and GFP_KERNEL goes with no other mode.
+ * How an allocation may go about its work. No mode counts as GFP_NOWAIT;
+ * GFP_KERNEL goes with no other mode.
  */
 typedef unsigned int gfp_t;
 
@@ -160,6 +160,10 @@ size_t cpu_alloc_trim(void);
  * earlier. Returns 0, or -1 and errno: EINVAL for a bad item, which is
  * reported by name (nothing of @options is taken then), or EBUSY after the
  * first use. Thread-safe; not for signal handlers.
+ *
+ * index= and rseq= change what the inline functions below read. A compiler may
+ * read it early: make the call in a function that does not use them itself, and
+ * before other threads do; or use the environment.
  */
 int cpu_alloc_setup(const char *options);
 
@@ -243,7 +247,7 @@ int cpu_alloc_stats(struct cpu_alloc_stats *s, size_t n);
  * What the inline functions stand on. The offsets are from the thread pointer:
  * of an int that is negative where restartable sequences do not know the
  * thread, and of the int that holds the index. Set before any constructor of
- * the program runs, and constant from then on.
+ * the program runs, and constant from then on, but for cpu_alloc_setup().
  */
 extern const ptrdiff_t cpu_alloc_known_offset;
 extern const ptrdiff_t cpu_alloc_index_offset;
@@ -289,8 +293,9 @@ static inline size_t cpu_alloc_array_size(size_t n, size_t size)
  * CPU_FREE(ptr)			free what CPU_ALLOC() gave
  * CPU_FREE_ARRAY(ptr, n)		free what CPU_ALLOC_ARRAY() gave
  *
- * CPU_ALLOC(n) with one argument, and CPU_FREE() of a cpu_set_t that does not
- * lie among the CPU pointers, remain what <sched.h> makes of them.
+ * CPU_ALLOC(n) with one argument, and CPU_FREE() of a cpu_set_t (or void) that
+ * is no CPU pointer, remain what <sched.h> makes of them. A type whose name has
+ * a comma, as in C++, needs a typedef.
  *
  * CPU_PTR(ptr, i)	the instance of index i, -1 (strays) to cpu_alloc_nr() - 1
  * THIS_CPU(ptr)	the instance of the running CPU, on any thread
@@ -324,35 +329,39 @@ static inline size_t cpu_alloc_array_size(size_t n, size_t size)
 	(static_cast<__typeof__(type) *>(cpu_alloc((bytes), (flags), __alignof__(type))))
 #define __cpu_alloc_untyped(ptr) reinterpret_cast<void *>((uintptr_t)(ptr))
 #define CPU_PTR(ptr, i)                                                                            \
-	(__cpu_alloc_instance<__typeof__(ptr)>::at(__cpu_alloc_address(ptr, i)))
-#define CPU_FREE(ptr) __cpu_alloc_freer<__typeof__(ptr)>::free((uintptr_t)(ptr))
+	(__cpu_alloc_handle<__typeof__(ptr)>::at(__cpu_alloc_address(ptr, i)))
+#define CPU_FREE(ptr) __cpu_alloc_handle<__typeof__(ptr)>::free((uintptr_t)(ptr))
 
-/* Templates are handed the bare type: no reference, qualifier or annotation. */
-template <class P> struct __cpu_alloc_instance;
-template <class T> struct __cpu_alloc_instance<T *> {
+/* By the type of a handle, bare of qualifiers and annotation. */
+template <class P> struct __cpu_alloc_handle;
+template <class T> struct __cpu_alloc_handle<T *> {
 	static T *at(uintptr_t address)
 	{
 		return reinterpret_cast<T *>(address);
 	}
-};
-template <class T> struct __cpu_alloc_instance<T *const> : __cpu_alloc_instance<T *> {
-};
-
-template <class P> struct __cpu_alloc_freer;
-template <class T> struct __cpu_alloc_freer<T *> {
 	static void free(uintptr_t ptr)
 	{
 		cpu_free(reinterpret_cast<void *>(ptr), sizeof(T));
 	}
 };
-template <> struct __cpu_alloc_freer<cpu_set_t *> {
-	static void free(uintptr_t ptr)
-	{
-		cpu_alloc_free_set(reinterpret_cast<void *>(ptr), sizeof(cpu_set_t));
-	}
+template <class T> struct __cpu_alloc_handle<T *const> : __cpu_alloc_handle<T *> {
 };
-template <class T> struct __cpu_alloc_freer<T *const> : __cpu_alloc_freer<T *> {
+template <class T> struct __cpu_alloc_handle<T *volatile> : __cpu_alloc_handle<T *> {
 };
+template <class T, size_t n> struct __cpu_alloc_handle<T[n]> : __cpu_alloc_handle<T *> {
+};
+template <> struct __cpu_alloc_handle<decltype(nullptr)> : __cpu_alloc_handle<void *> {
+};
+template <> struct __cpu_alloc_handle<decltype(__null)> : __cpu_alloc_handle<void *> {
+};
+template <> inline void __cpu_alloc_handle<cpu_set_t *>::free(uintptr_t ptr)
+{
+	cpu_alloc_free_set(reinterpret_cast<void *>(ptr), sizeof(cpu_set_t));
+}
+template <> inline void __cpu_alloc_handle<void *>::free(uintptr_t ptr)
+{
+	cpu_alloc_free_set(reinterpret_cast<void *>(ptr), 1);
+}
 
 #else
 
@@ -367,8 +376,8 @@ template <class T> struct __cpu_alloc_freer<T *const> : __cpu_alloc_freer<T *> {
 #define CPU_PTR(ptr, i) ((__typeof__(1 ? (ptr) : (ptr)))__cpu_alloc_address(ptr, i))
 #endif
 #define CPU_FREE(ptr)                                                                              \
-	_Generic((ptr), cpu_set_t * : cpu_alloc_free_set, default : cpu_free)(                     \
-		__cpu_alloc_untyped(ptr), sizeof(*(ptr)))
+	_Generic((ptr), cpu_set_t *: cpu_alloc_free_set, void *: cpu_alloc_free_set,               \
+		 default: cpu_free)(__cpu_alloc_untyped(ptr), sizeof(*(ptr)))
 
 #endif /* __cplusplus */
 

@@ -136,22 +136,45 @@ static void count_alloc(uint32_t end)
 }
 
 /* Is it not for want of room in a whole area that there is none now? */
-static bool room_may_come(uint32_t units)
+static bool room_may_come(uint32_t units, uint32_t order)
 {
-	const bool lent = state->map.lent.start != state->map.lent.end;
+	return !state->ready || state->map.lent.start != state->map.lent.end ||
+	       state_may_grow(units, order);
+}
 
-	return !state->ready || (units_to_bytes(units) <= state->areas.limit &&
-				 (lent || state->areas.committed < state->areas.limit));
+/* What one call is about, and what comes of it. */
+struct call {
+	size_t size, align;
+	gfp_t flags;
+	uint32_t unit;
+	struct pages_taken taken;
+	bool trim, may_come;
+	struct trouble trouble;
+};
+
+/* Under the lock. */
+static void alloc_locked(struct call *call)
+{
+	const bool may_wait = call->flags & GFP_KERNEL;
+	const uint32_t units = units_of(call->size), order = order_of(call->align);
+
+	if (may_wait ? state_set_up() : state->ready)
+		call->unit = find_room(units, order, may_wait);
+	if (call->unit == MAP_NONE) {
+		call->may_come = room_may_come(units, order);
+	} else {
+		call->taken = pages_take(&state->pages, call->unit, call->unit + units);
+		count_alloc(call->unit + units);
+		call->trim = may_wait && trim_is_due();
+	}
+	call->trouble = state_take_trouble();
 }
 
 void *cpu_alloc(size_t size, gfp_t flags, size_t align)
 {
+	struct call call = {.size = size, .align = align, .flags = flags, .unit = MAP_NONE};
 	const char *wrong = wrong_arguments(flags, align);
 	const bool may_wait = flags & GFP_KERNEL;
-	const uint32_t units = units_of(size), order = order_of(align);
-	struct pages_taken taken;
-	uint32_t unit = MAP_NONE;
-	bool trim = false, may_come;
 
 	if (wrong)
 		return refuse(size, flags, align, wrong);
@@ -161,21 +184,16 @@ void *cpu_alloc(size_t size, gfp_t flags, size_t align)
 		pthread_mutex_lock(&state->lock);
 	else if (pthread_mutex_trylock(&state->lock) != 0)
 		return not_now();
-	if (may_wait ? state_set_up() : state->ready)
-		unit = find_room(units, order, may_wait);
-	may_come = room_may_come(units);
-	if (unit != MAP_NONE) {
-		taken = pages_take(&state->pages, unit, unit + units);
-		count_alloc(unit + units);
-		trim = may_wait && trim_is_due();
-	}
+	alloc_locked(&call);
 	pthread_mutex_unlock(&state->lock);
-	if (unit == MAP_NONE)
-		return may_come && !may_wait ? not_now() : no_room(size, flags, align, may_come);
-	pages_prepare(&state->pages, &state->areas, &taken, flags & __GFP_ZERO);
-	if (trim)
+	state_report(&call.trouble);
+	if (call.unit == MAP_NONE)
+		return call.may_come && !may_wait ? not_now()
+						  : no_room(size, flags, align, call.may_come);
+	pages_prepare(&state->pages, &state->areas, &call.taken, flags & __GFP_ZERO);
+	if (call.trim)
 		trim_step();
-	return state->areas.base + units_to_bytes(unit);
+	return state->areas.base + units_to_bytes(call.unit);
 }
 
 /* Freeing. */
@@ -204,20 +222,29 @@ static void complain(const void *ptr, size_t size, struct complaint complaint)
 	report_misuse(&report);
 }
 
-/* What a pointer is that is no handle of a unit. No text: it is one. */
-static struct complaint judge_pointer(uintptr_t ptr)
+/* Does it point into the reservation? Where, from its start, goes to *@offset. */
+static bool is_inside(const void *ptr, size_t *offset)
 {
-	const size_t offset = ptr - (uintptr_t)state->areas.base;
-	const size_t k = offset / CPU_ALLOC_STRIDE;
+	if (!state_is_ready())
+		return false;
+	*offset = (uintptr_t)ptr - (uintptr_t)state->areas.base;
+	return *offset < areas_span(&state->areas) &&
+	       *offset % CPU_ALLOC_STRIDE < state->areas.limit;
+}
 
-	if (!state_is_ready() || offset >= areas_span(&state->areas) ||
-	    offset % CPU_ALLOC_STRIDE >= state->areas.limit)
+/* What a pointer is that is no handle of a unit. No text: it is one. */
+static struct complaint judge_pointer(const void *ptr, size_t *offset)
+{
+	size_t k;
+
+	if (!is_inside(ptr, offset))
 		return (struct complaint){.text = "not a CPU pointer"};
+	k = *offset / CPU_ALLOC_STRIDE;
 	if (k == 1)
 		return (struct complaint){.text = "pointer to the instance for strays"};
 	if (k > 1)
 		return (struct complaint){"pointer to the instance of CPU ", k - 2, true};
-	if (offset % CPU_ALLOC_UNIT)
+	if (*offset % CPU_ALLOC_UNIT)
 		return (struct complaint){.text = "misaligned pointer"};
 	return (struct complaint){0};
 }
@@ -259,13 +286,12 @@ static struct complaint free_unit(uint32_t unit, uint32_t units)
 void cpu_free(void *ptr, size_t size)
 {
 	struct complaint complaint;
+	size_t offset;
 
 	if (!ptr || ptr == ZERO_SIZE_PTR)
 		return;
-	complaint = judge_pointer((uintptr_t)ptr);
+	complaint = judge_pointer(ptr, &offset);
 	if (!complaint.text) {
-		const size_t offset = cpu_alloc_offset(ptr);
-
 		pthread_mutex_lock(&state->lock);
 		complaint = free_unit((uint32_t)(offset / CPU_ALLOC_UNIT), units_of(size));
 		pthread_mutex_unlock(&state->lock);
@@ -276,7 +302,9 @@ void cpu_free(void *ptr, size_t size)
 
 void cpu_alloc_free_set(void *ptr, size_t size)
 {
-	if (!ptr || cpu_alloc_offset(ptr) != SIZE_MAX)
+	size_t offset;
+
+	if (!ptr || ptr == ZERO_SIZE_PTR || is_inside(ptr, &offset))
 		cpu_free(ptr, size);
 	else
 		__sched_cpufree(ptr);
@@ -299,7 +327,7 @@ int cpu_alloc_nr(void)
 
 size_t cpu_alloc_offset(const void *ptr)
 {
-	const size_t offset = (uintptr_t)ptr - (uintptr_t)state->areas.base;
+	size_t offset;
 
-	return state_is_ready() && offset < state->areas.limit ? offset : SIZE_MAX;
+	return is_inside(ptr, &offset) && offset < CPU_ALLOC_STRIDE ? offset : SIZE_MAX;
 }

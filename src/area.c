@@ -51,8 +51,10 @@ static bool reserve_pieces(struct areas *areas)
 		return false;
 	os_unreserve(place, piece_bytes(areas));
 	for (int try = 0; try < BASE_TRIES; try++) {
-		if ((uintptr_t)place < areas_span(areas) + page)
+		if ((uintptr_t)place < areas_span(areas) + page) {
+			errno = ENOMEM;
 			break;
+		}
 		place -= areas_span(areas);
 		areas->base = place;
 		areas->in_pieces = true;
@@ -97,9 +99,10 @@ void areas_unreserve(struct areas *areas)
 bool areas_commit(struct areas *areas, size_t bytes)
 {
 	const size_t from = areas->committed, more = bytes - from;
+	const bool lock = os_locks_memory();
 
 	for (int i = -1; i < areas->count; i++) {
-		if (os_commit(areas_at(areas, i, from), more))
+		if (os_commit(areas_at(areas, i, from), more, lock))
 			continue;
 		while (--i >= -1)
 			os_uncommit(areas_at(areas, i, from), more);

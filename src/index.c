@@ -83,3 +83,7 @@ int cpu_alloc_index_slow(void)
 {
 	return path == BY_MM_CID ? -1 : sched_getcpu();
 }
+
+/* Sorted before the constructors of priority 101 of a statically linked program. */
+__attribute__((section(".init_array.00001"),
+	       used)) static void (*const at_load)(void) = index_at_load;

@@ -10,6 +10,13 @@ bool index_cid_available(void);	  /* the kernel writes concurrency ids */
 const char *index_path(void);	  /* in words: which path is active */
 
 /*
+ * Runs before all constructors of the program. It stands above, in state.c, and
+ * is called from index.c so that whoever links the inline functions' part of
+ * the archive gets what sets it up.
+ */
+void index_at_load(void);
+
+/*
  * Decide how the index is read, from then on and for the whole process. False
  * if concurrency ids are asked for and cannot be had: CPU numbers it is then.
  */

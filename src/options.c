@@ -62,14 +62,13 @@ static const char *parse_choice(struct text text, const char *no, const char *ye
 
 static const char *parse_percpu(struct text text, struct options *options)
 {
-	const size_t page = os_page_size();
 	size_t bytes;
 
 	if (!parse_size(text, &bytes))
 		return "not a size (as in 64K, 16M or 1G)";
 	if (bytes < PERCPU_MIN || bytes > PERCPU_MAX)
 		return "out of range (from 4K to the stride less 1M)";
-	options->percpu = (bytes + page - 1) / page * page;
+	options->percpu = os_round_to_page(bytes);
 	return NULL;
 }
 
@@ -115,7 +114,7 @@ static const struct {
 	{"on_error", parse_on_error}, {"thp", parse_thp},     {"cpus", parse_cpus},
 };
 
-/* One "name=value". Notes which it was in @options->set. */
+/* One "name=value". */
 static const char *parse_item(struct text item, struct options *options)
 {
 	const char *equals = memchr(item.start, '=', item.length);
@@ -127,10 +126,8 @@ static const char *parse_item(struct text item, struct options *options)
 		value.length = item.length - name.length - 1;
 	}
 	for (size_t i = 0; i < sizeof(items) / sizeof(items[0]); i++)
-		if (text_is(name, items[i].name)) {
-			options->set |= 1U << i;
+		if (text_is(name, items[i].name))
 			return equals ? items[i].parse(value, options) : "no value";
-		}
 	return item.length ? "no such option" : "an empty item";
 }
 
@@ -177,19 +174,20 @@ static bool parse_list(const char *where, const char *list, struct options *opti
 void options_from_environment(struct options *options)
 {
 	const char *list = secure_getenv("CPU_ALLOC");
-	const size_t page = os_page_size();
 
-	*options = (struct options){.percpu = (PERCPU_DEFAULT + page - 1) / page * page};
+	*options = (struct options){.percpu = os_round_to_page(PERCPU_DEFAULT)};
 	if (list)
 		parse_list("CPU_ALLOC", list, options);
 }
 
-bool options_from_call(struct options *options, const char *list)
+bool options_are_good(const char *list)
 {
-	struct options tried = *options;
+	struct options tried = {0};
 
-	if (!parse_list("cpu_alloc_setup", list, &tried))
-		return false;
-	*options = tried;
-	return true;
+	return parse_list("cpu_alloc_setup", list, &tried);
+}
+
+void options_from_call(struct options *options, const char *list)
+{
+	parse_list("cpu_alloc_setup", list, options);
 }

@@ -13,13 +13,15 @@ struct options {
 	size_t percpu; /* bytes, whole pages */
 	int cpus;      /* 0: as many as there can be */
 	bool cid, rseq_off, abort_on_error, thp;
-	unsigned set; /* items that cpu_alloc_setup() has set, a bit each */
 };
 
 /* The defaults, then what the environment says. Bad items are reported. */
 void options_from_environment(struct options *options);
 
-/* What @list says. A bad item is reported, *@options stays as it was: false. */
-bool options_from_call(struct options *options, const char *list);
+/* Is each item of @list good? Bad ones are reported. */
+bool options_are_good(const char *list);
+
+/* What @list, which is good, says. */
+void options_from_call(struct options *options, const char *list);
 
 #endif

@@ -29,6 +29,13 @@ size_t os_page_size(void)
 	return (size_t)sysconf(_SC_PAGESIZE);
 }
 
+size_t os_round_to_page(size_t bytes)
+{
+	const size_t page = os_page_size();
+
+	return (bytes + page - 1) / page * page;
+}
+
 /*
  * Has mlockall() caught these pages? madvise() refuses to drop locked pages.
  * Only for memory that holds nothing yet: elsewhere they would be dropped.
@@ -38,8 +45,18 @@ static bool is_locked(void *at)
 	return madvise(at, os_page_size(), MADV_DONTNEED) != 0 && errno == EINVAL;
 }
 
-/* The program wants its memory locked. Once seen, kept. */
-static bool lock_on_fault;
+bool os_locks_memory(void)
+{
+	const size_t page = os_page_size();
+	void *fresh = mmap(NULL, page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bool locks;
+
+	if (fresh == MAP_FAILED)
+		return false;
+	locks = is_locked(fresh);
+	munmap(fresh, page);
+	return locks;
+}
 
 void *os_reserve(void *at, size_t bytes)
 {
@@ -54,10 +71,8 @@ void *os_reserve(void *at, size_t bytes)
 		errno = EEXIST;
 		return NULL;
 	}
-	if (is_locked(got)) {
-		lock_on_fault = true;
+	if (is_locked(got))
 		munlock(got, bytes); /* reserved space shall not count as locked */
-	}
 	return got;
 }
 
@@ -66,14 +81,11 @@ void os_unreserve(void *at, size_t bytes)
 	munmap(at, bytes);
 }
 
-bool os_commit(void *at, size_t bytes)
+bool os_commit(void *at, size_t bytes, bool lock)
 {
-	const bool locked = is_locked(at);
-
 	/* Making locked pages writable would bring them all in: let them come when touched. */
-	if ((locked || lock_on_fault) && syscall(SYS_mlock2, at, bytes, MLOCK_ONFAULT) != 0)
+	if ((is_locked(at) || lock) && syscall(SYS_mlock2, at, bytes, MLOCK_ONFAULT) != 0)
 		munlock(at, bytes);
-	lock_on_fault |= locked;
 	return mprotect(at, bytes, PROT_READ | PROT_WRITE) == 0;
 }
 

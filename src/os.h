@@ -10,6 +10,10 @@
 #include <stddef.h>
 
 size_t os_page_size(void);
+size_t os_round_to_page(size_t bytes);
+
+/* Does the program want all of its memory locked from now on? (mlockall, MCL_FUTURE) */
+bool os_locks_memory(void);
 
 /*
  * Reserve address space that cannot be accessed and costs no memory: at @at
@@ -21,9 +25,9 @@ void os_unreserve(void *at, size_t bytes);
 
 /*
  * Make reserved space writable, or unreachable again. Pages come when they are
- * touched; under mlockall() they are locked when they come, not before.
+ * touched; if @lock they are locked when they come, not before.
  */
-bool os_commit(void *at, size_t bytes);
+bool os_commit(void *at, size_t bytes, bool lock);
 void os_uncommit(void *at, size_t bytes);
 
 /* Give the pages back; they read zero afterwards. False: they are as they were. */

@@ -22,37 +22,56 @@ struct state cpu_alloc_state = {
 
 static struct state *const state = &cpu_alloc_state;
 
-static size_t round_up(size_t bytes, size_t to)
-{
-	return (bytes + to - 1) / to * to;
-}
-
-/* "cannot ... N bytes of ...: reason". Keeps errno. */
+/* The first trouble is the one that tells why. */
 static bool failed(const char *what, size_t bytes, const char *of)
 {
-	const int error = errno;
+	if (!state->trouble.what)
+		state->trouble = (struct trouble){what, of, bytes, errno};
+	return false;
+}
+
+struct trouble state_take_trouble(void)
+{
+	const struct trouble trouble = state->trouble;
+
+	state->trouble.what = NULL;
+	return trouble;
+}
+
+void state_report(const struct trouble *trouble)
+{
 	struct report report;
 
+	if (!trouble->what)
+		return;
 	report_begin(&report);
-	report_string(&report, what);
-	report_size(&report, bytes);
-	report_string(&report, of);
-	report_string(&report, strerror(error));
+	report_string(&report, trouble->what);
+	if (trouble->of) {
+		report_size(&report, trouble->bytes);
+		report_string(&report, trouble->of);
+	}
+	report_string(&report, ": ");
+	report_string(&report, strerror(trouble->error));
 	report_failure(&report);
-	errno = error;
-	return false;
 }
 
 /* Options. */
 
-static void apply_options(void)
+/* Returns whether concurrency ids are asked for in vain. */
+static bool apply_options(void)
+{
+	const struct options *options = &state->options;
+	const bool decided = index_decide(!options->rseq_off, options->cid);
+
+	report_misuse_aborts(options->abort_on_error);
+	state->cid = options->cid && decided;
+	return !decided;
+}
+
+static void report_no_cid(void)
 {
 	struct report report;
 
-	report_misuse_aborts(state->options.abort_on_error);
-	if (index_decide(!state->options.rseq_off, state->options.cid))
-		return;
-	state->options.cid = false;
 	report_begin(&report);
 	report_string(&report, "index=cid: ");
 	report_string(&report, state->options.rseq_off ? "not with rseq=off"
@@ -67,36 +86,28 @@ void state_know_options(void)
 		return;
 	state->options_known = true;
 	options_from_environment(&state->options);
-	apply_options();
+	if (apply_options())
+		report_no_cid();
 }
-
-static void at_load(void)
-{
-	pthread_mutex_lock(&state->lock);
-	state_know_options();
-	pthread_mutex_unlock(&state->lock);
-}
-
-/*
- * Before all constructors of the program, those of priority 101 in a statically
- * linked one too: the inline functions need the offsets.
- */
-__attribute__((section(".init_array.00001"),
-	       used)) static void (*const at_load_first)(void) = at_load;
 
 int cpu_alloc_setup(const char *options)
 {
+	bool no_cid = false;
 	int error = 0;
 
+	if (!options || !options_are_good(options)) /* reports, hence without the lock */
+		error = EINVAL;
 	pthread_mutex_lock(&state->lock);
 	state_know_options();
-	if (state->in_use)
+	if (state->in_use) {
 		error = EBUSY;
-	else if (!options || !options_from_call(&state->options, options))
-		error = EINVAL;
-	else
-		apply_options();
+	} else if (!error) {
+		options_from_call(&state->options, options);
+		no_cid = apply_options();
+	}
 	pthread_mutex_unlock(&state->lock);
+	if (no_cid)
+		report_no_cid();
 	if (error)
 		errno = error;
 	return error ? -1 : 0;
@@ -134,27 +145,33 @@ static bool handle_fork(void)
 		return true;
 	errno = pthread_atfork(before_fork, after_fork, after_fork);
 	handled = errno == 0;
-	return handled || failed("cannot register ", 3, " fork handlers: ");
+	return handled || failed("cannot handle fork()", 0, NULL);
+}
+
+/* From index.c, before all constructors of the program. Nobody else is here yet. */
+void index_at_load(void)
+{
+	handle_fork(); /* once more at the first allocation, if it failed */
+	state_know_options();
 }
 
 /* Memory. */
 
 static bool reserve_areas(void)
 {
-	short node[CPUS_MAX];
-	const size_t count = (size_t)state->nr;
-	const size_t span = (count + 2) * CPU_ALLOC_STRIDE;
+	static short node[CPUS_MAX]; /* under the lock; too much for a small stack */
+	const size_t span = (size_t)(state->nr + 2) * CPU_ALLOC_STRIDE;
 
-	if (count > CPUS_MAX) {
+	if (state->nr > CPUS_MAX) {
 		errno = E2BIG;
-		return failed("cannot have areas for ", count, " CPUs: ");
+		return failed("cannot have areas for so many CPUs", 0, NULL);
 	}
 	/* One node needs no advice; concurrency ids have none; simulated CPUs neither. */
-	if (state->options.cid || cpus_nodes(state->nr, node) < 2)
+	if (state->cid || cpus_nodes(state->nr, node) < 2)
 		memset(node, -1, sizeof(node));
 	return areas_reserve(&state->areas, state->nr, state->options.percpu, node,
 			     state->options.thp) ||
-	       failed("cannot reserve ", span, " of address space: ");
+	       failed("cannot reserve ", span, " of address space");
 }
 
 /* The map's memory and the pages' states: one mapping, which comes as it is touched. */
@@ -162,13 +179,17 @@ static bool map_own_memory(void)
 {
 	const size_t page = os_page_size();
 	const uint32_t units = (uint32_t)(state->areas.limit / CPU_ALLOC_UNIT);
-	const size_t map_bytes = round_up(map_memory_bytes(units), sizeof(void *));
+	const size_t map_bytes = map_memory_bytes(units); /* a multiple of a node's 4 bytes */
 	const size_t pages_bytes = state->areas.limit / page * sizeof(struct page);
 
-	state->own_bytes = round_up(map_bytes + pages_bytes, page);
+	if (page / CPU_ALLOC_UNIT > UINT16_MAX) { /* struct page counts units in 16 bits */
+		errno = ENOTSUP;
+		return failed("cannot work with pages of ", page, "");
+	}
+	state->own_bytes = os_round_to_page(map_bytes + pages_bytes);
 	state->own = os_reserve(NULL, state->own_bytes);
-	if (!state->own || !os_commit(state->own, state->own_bytes))
-		return failed("cannot map ", state->own_bytes, " of metadata: ");
+	if (!state->own || !os_commit(state->own, state->own_bytes, os_locks_memory()))
+		return failed("cannot map ", state->own_bytes, " of metadata");
 	os_huge_pages(state->own, state->own_bytes, false);
 	map_init(&state->map, state->own, units);
 	state->pages = (struct pages){
@@ -184,7 +205,7 @@ static bool commit(size_t wanted)
 	const size_t limit = state->areas.limit;
 	size_t step = 2 * state->areas.committed;
 
-	wanted = round_up(wanted, os_page_size());
+	wanted = os_round_to_page(wanted);
 	if (step < FIRST_COMMIT)
 		step = FIRST_COMMIT;
 	if (step < wanted)
@@ -193,7 +214,7 @@ static bool commit(size_t wanted)
 		step = limit;
 	if (!areas_commit(&state->areas, step) &&
 	    (step == wanted || !areas_commit(&state->areas, wanted)))
-		return failed("cannot make ", wanted, " of each area writable: ");
+		return failed("cannot make ", wanted, " of each area writable");
 	map_grow(&state->map, (uint32_t)(state->areas.committed / CPU_ALLOC_UNIT));
 	return true;
 }
@@ -202,7 +223,8 @@ static void tear_down(void)
 {
 	if (state->own)
 		os_unreserve(state->own, state->own_bytes);
-	areas_unreserve(&state->areas);
+	if (state->areas.base)
+		areas_unreserve(&state->areas);
 	state->areas = (struct areas){0};
 	state->map = (struct map){0};
 	state->own = NULL;
@@ -211,24 +233,35 @@ static void tear_down(void)
 
 bool state_set_up(void)
 {
+	const bool in_use = state->in_use;
+
 	if (state->ready)
 		return true;
 	state_use();
-	if (!handle_fork() || !reserve_areas())
-		return false;
-	if (!map_own_memory() || !commit(os_page_size())) {
-		tear_down();
-		return false;
+	if (handle_fork() && reserve_areas() && map_own_memory() && commit(os_page_size())) {
+		__atomic_store_n(&state->ready, true, __ATOMIC_RELEASE);
+		return true;
 	}
-	__atomic_store_n(&state->ready, true, __ATOMIC_RELEASE);
-	return true;
+	tear_down();
+	state->in_use = in_use; /* other options may help */
+	return false;
+}
+
+/* Bytes of each area that @units above the frontier would need. */
+static size_t bytes_wanted(uint32_t units, uint32_t order)
+{
+	const uint32_t mask = (1U << order) - 1;
+	const size_t first = ((size_t)state->map.frontier + mask) & ~(size_t)mask;
+
+	return units_to_bytes(first + units);
+}
+
+bool state_may_grow(uint32_t units, uint32_t order)
+{
+	return bytes_wanted(units, order) <= state->areas.limit;
 }
 
 bool state_grow(uint32_t units, uint32_t order)
 {
-	const uint32_t mask = (1U << order) - 1;
-	const size_t first = ((size_t)state->map.frontier + mask) & ~(size_t)mask;
-	const size_t wanted = units_to_bytes(first + units);
-
-	return wanted <= state->areas.limit && commit(wanted);
+	return state_may_grow(units, order) && commit(bytes_wanted(units, order));
 }

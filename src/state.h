@@ -35,11 +35,19 @@ struct surplus {
 	uint32_t below;	   /* where to look for them next */
 };
 
+/* What the system would not give: noted under the lock, reported without it. */
+struct trouble {
+	const char *what, *of; /* NULL: nothing */
+	size_t bytes;
+	int error;
+};
+
 struct state {
 	pthread_mutex_t lock, trim_lock;
 	bool options_known, in_use, ready;
 	int nr; /* areas, once in_use; read without the lock */
 	struct options options;
+	bool cid; /* concurrency ids are asked for, and there are some */
 	struct areas areas;
 	struct map map;
 	struct pages pages;
@@ -47,21 +55,30 @@ struct state {
 	size_t own_bytes;
 	struct counters counters;
 	struct surplus surplus;
+	struct trouble trouble;
 };
 
 extern struct state cpu_alloc_state;
 
-/* Read the environment and decide what follows from it. Under the lock. */
+/* Read the environment and decide what follows from it, if nobody has. */
 void state_know_options(void);
 
 /* Fix the options and the number of areas. Under the lock. */
 void state_use(void);
 
-/* Reserve and commit what the first object needs. Under the lock. errno if not. */
+/* Reserve and commit what the first object needs. Under the lock. */
 bool state_set_up(void);
 
-/* Make room for @units more above the frontier. Under the lock. errno if not. */
+/*
+ * Make room for @units above the frontier. Under the lock. False if that is
+ * beyond the limit of an area (state_may_grow), or the system refused.
+ */
 bool state_grow(uint32_t units, uint32_t order);
+bool state_may_grow(uint32_t units, uint32_t order);
+
+/* Take what was noted out, under the lock; report it, without. */
+struct trouble state_take_trouble(void);
+void state_report(const struct trouble *trouble);
 
 /* After a GFP_KERNEL allocation, under the lock: is a step of giving back due? */
 bool trim_is_due(void);

@@ -67,7 +67,7 @@ static bool give_back(uint32_t first, uint32_t end)
 void trim_step(void)
 {
 	struct surplus *surplus = &state->surplus;
-	uint32_t first;
+	uint32_t first, end;
 
 	if (pthread_mutex_trylock(&state->trim_lock) != 0)
 		return;
@@ -77,11 +77,10 @@ void trim_step(void)
 	} else if (pages_find_idle(&state->pages, &surplus->below,
 				   surplus->due < STEP_PAGES ? surplus->due : STEP_PAGES, STEP_SEEN,
 				   &first)) {
-		const uint32_t n = surplus->below - first;
-
-		surplus->due = surplus->due > n ? surplus->due - n : 0;
-		give_back(first, surplus->below);
-		surplus->below = first;
+		end = surplus->below;
+		surplus->due -= surplus->due < end - first ? surplus->due : end - first;
+		surplus->below = first; /* before the lock is dropped */
+		give_back(first, end);
 	} else if (surplus->below == 0) {
 		surplus->due = 0;
 	}
@@ -91,19 +90,21 @@ void trim_step(void)
 
 size_t cpu_alloc_trim(void)
 {
-	uint32_t below = UINT32_MAX, first;
+	uint32_t below = UINT32_MAX, first, top;
 	size_t bytes = 0;
 
 	pthread_mutex_lock(&state->trim_lock);
 	pthread_mutex_lock(&state->lock);
+	top = state->pages.top;
 	while (state->ready &&
 	       pages_find_idle(&state->pages, &below, UINT32_MAX, UINT32_MAX, &first)) {
 		if (give_back(first, below))
 			bytes += units_to_bytes((below - first) * state->pages.units_per_page);
 		below = first;
 	}
-	if (state->ready)
-		map_idle_pages(&state->map, 0, state->map.units, os_page_size(), drop_own, NULL);
+	if (top) /* no object was ever above, so no metadata was written */
+		map_idle_pages(&state->map, 0, top * state->pages.units_per_page, os_page_size(),
+			       drop_own, NULL);
 	pthread_mutex_unlock(&state->lock);
 	pthread_mutex_unlock(&state->trim_lock);
 	return bytes;

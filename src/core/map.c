@@ -115,10 +115,10 @@ static void hold(struct map *map, uint32_t start, uint32_t end)
 }
 
 /*
- * Units are marked used, and that is all there is to do: the map has no tree,
- * and needs none. (If it does from now on, there is one now.)
+ * Units are marked used, and without a tree that is nearly all. False: there is
+ * one, if only from now on, and it has to be told.
  */
-static bool is_small(struct map *map, uint32_t start, uint32_t end)
+static bool take_without_tree(struct map *map, uint32_t start, uint32_t end)
 {
 	if (tree_exists(map))
 		return false;
@@ -187,7 +187,7 @@ static void take_held(struct map *map, uint32_t start, uint32_t end)
 
 /* Allocation. */
 
-/* The same where there is a tree. Not inlined: small maps need no room for it. */
+/* Units are marked used: out of wherever the tree has them. Not inlined: small maps do without. */
 __attribute__((noinline)) static void take_from_tree(struct map *map, uint32_t start, uint32_t end)
 {
 	if (start >= map->frontier)
@@ -203,7 +203,7 @@ static void take(struct map *map, uint32_t start, uint32_t end)
 {
 	MAP_VISIT(map, (end - start) / BITS_PER_WORD + 1);
 	bits_take(map->bits, start, end);
-	if (!is_small(map, start, end))
+	if (!take_without_tree(map, start, end))
 		take_from_tree(map, start, end);
 }
 
@@ -301,7 +301,7 @@ uint32_t map_alloc_batch(struct map *map, uint32_t n, uint32_t order, uint32_t *
 
 /* Freeing. */
 
-/* Units marked used become free. The tree learns of it now or later. */
+/* release() where there is a tree: it learns of it now or later. */
 __attribute__((noinline)) static void release_to_tree(struct map *map, uint32_t start, uint32_t end)
 {
 	struct map_range hole = {start, end};
@@ -461,7 +461,7 @@ void map_lend(struct map *map, uint32_t start, uint32_t end)
 	bits_set_used(map->bits, start, end);
 	map->lent.start = start;
 	map->lent.end = end;
-	if (is_small(map, start, end))
+	if (take_without_tree(map, start, end))
 		return;
 	if (start >= map->frontier)
 		raise_frontier(map, start, end);
@@ -509,18 +509,31 @@ static bool elements_are_idle(const struct map *map, const struct array *array, 
 	return end <= map->frontier && map_is_free(map, (uint32_t)start, (uint32_t)end);
 }
 
+static size_t round_down(size_t n, size_t to)
+{
+	return n / to * to;
+}
+
+/* Neighbouring idle pages go in one call. */
 static void walk_array(const struct page_walk *walk, const struct array *array)
 {
 	const size_t page = walk->page_bytes, element = array->element_bytes;
-	const uintptr_t base = (uintptr_t)array->memory;
+	const uintptr_t base = (uintptr_t)array->memory, end = base + array->bytes;
 	const size_t first = (walk->around.start >> array->shift) * element;
-	const size_t last = (((uint64_t)walk->around.end - 1) >> array->shift) * element + element;
-	uintptr_t at = (base + first / page * page + page - 1) / page * page;
+	const size_t last = (((uint64_t)walk->around.end - 1) >> array->shift) * element;
+	uintptr_t at = round_down(base + first, page), idle;
 
-	for (; at + page <= base + array->bytes && at < base + last; at += page)
+	for (idle = at = at < base ? at + page : at; at + page <= end && at <= base + last;
+	     at += page) {
 		if (elements_are_idle(walk->map, array, (at - base) / element,
 				      (at - base + page - 1) / element + 1))
-			walk->drop(walk->context, (void *)at, page);
+			continue;
+		if (at > idle)
+			walk->drop(walk->context, (void *)idle, at - idle);
+		idle = at + page;
+	}
+	if (at > idle)
+		walk->drop(walk->context, (void *)idle, at - idle);
 }
 
 void map_idle_pages(struct map *map, uint32_t start, uint32_t end, size_t page_bytes,

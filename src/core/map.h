@@ -140,8 +140,8 @@ void map_return(struct map *map);
 
 /*
  * Name the pages of the map's own memory that describe only free units, and
- * units that touch @start to @end - 1: @drop may replace them by zeros. Knowledge
- * of what was an object there before (MAP_FREED) goes with them.
+ * some of @start to @end - 1: @drop, called for each run of them, may replace
+ * them by zeros. Knowledge of what was an object there (MAP_FREED) goes with them.
  */
 void map_idle_pages(struct map *map, uint32_t start, uint32_t end, size_t page_bytes,
 		    void (*drop)(void *context, void *address, size_t bytes), void *context);

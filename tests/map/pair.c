@@ -130,14 +130,15 @@ bool pair_return(struct pair *pair)
 	return !pair->wrong[0];
 }
 
-static void zero_page(void *context, void *address, size_t bytes)
+static void zero_pages(void *context, void *address, size_t bytes)
 {
 	struct pair *pair = context;
 	size_t offset = (size_t)((char *)address - (char *)pair->memory);
 
-	expect(pair, (uintptr_t)address % bytes == 0, "idle page at %p", address);
+	expect(pair, (uintptr_t)address % pair->page_bytes == 0 && bytes % pair->page_bytes == 0,
+	       "idle pages at %p, %zu bytes", address, bytes);
 	if (expect(pair, offset < pair->memory_bytes && pair->memory_bytes - offset >= bytes,
-		   "idle page outside of the map's memory"))
+		   "idle pages outside of the map's memory"))
 		memset(address, 0, bytes);
 	pair->dropped_bytes += bytes;
 }
@@ -145,7 +146,8 @@ static void zero_page(void *context, void *address, size_t bytes)
 bool pair_drop(struct pair *pair, uint32_t start, uint32_t end, uint32_t page_bytes)
 {
 	pair->dropped_bytes = 0;
-	map_idle_pages(&pair->map, start, end, page_bytes, zero_page, pair);
+	pair->page_bytes = page_bytes;
+	map_idle_pages(&pair->map, start, end, page_bytes, zero_pages, pair);
 	return !pair->wrong[0] && pair_look_all(pair, true);
 }
 

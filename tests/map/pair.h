@@ -19,7 +19,8 @@ struct pair {
 	struct twin twin;
 	void *memory; /* the map's */
 	size_t memory_bytes;
-	size_t dropped_bytes; /* by the last pair_drop() */
+	size_t dropped_bytes; /* by the last pair_drop(), in pages of */
+	size_t page_bytes;
 	uint32_t unit;
 	enum map_verdict verdict;
 	uint32_t batch[PAIR_BATCH_MAX], batched;

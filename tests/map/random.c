@@ -81,6 +81,8 @@ static uint32_t draw_size(struct run *run)
 	static const uint16_t kernel[] = {1, 1,	 2,  2,	 2,  4,	 4,   6,  8,
 					  8, 16, 22, 32, 64, 96, 256, 512};
 
+	if (below(run, 100) == 0) /* no map is as large; sums of it wrap around */
+		return UINT32_MAX - below(run, below(run, 2) ? 100 : 5000);
 	switch (run->sizes) {
 	case ONES:
 		return 1;

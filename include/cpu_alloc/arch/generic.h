@@ -3,6 +3,10 @@
 #ifndef CPU_ALLOC_ARCH_GENERIC_H
 #define CPU_ALLOC_ARCH_GENERIC_H
 
+#if __SIZEOF_POINTER__ < 8
+#error "cpu_alloc reserves address space for all CPUs: it needs 64-bit pointers"
+#endif
+
 /*
  * The distance between two CPUs' areas: part of the ABI. As on aarch64, whose
  * pages of 64 KiB are the largest that we know of.

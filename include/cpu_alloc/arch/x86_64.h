@@ -3,6 +3,10 @@
 #ifndef CPU_ALLOC_ARCH_X86_64_H
 #define CPU_ALLOC_ARCH_X86_64_H
 
+#ifdef __ILP32__
+#error "cpu_alloc reserves address space for all CPUs: it needs 64-bit pointers"
+#endif
+
 /*
  * The distance between two CPUs' areas: part of the ABI. 256 MiB and 65 pages:
  * an odd number of pages, so that the instances of one object lie in different
