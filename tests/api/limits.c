@@ -107,6 +107,27 @@ static int no_address_space(const void *unused)
 	return 0;
 }
 
+/* A set-up that failed is no first use: smaller areas may fit. */
+static int other_options(const void *unused)
+{
+	limit(RLIMIT_AS, "VmSize:", 8 * MIB);
+	must(!cpu_alloc(24, GFP_KERNEL, 8) && errno == ENOMEM);
+	must(cpu_alloc_setup("percpu=64K") == 0);
+	must(cpu_alloc(24, GFP_KERNEL, 8));
+	(void)unused;
+	return 0;
+}
+
+/* A full area is no fault of the system, and nothing to wait for. */
+static int full_area(const void *unused)
+{
+	must(cpu_alloc_setup("percpu=1M") == 0 && cpu_alloc(4, GFP_KERNEL, 4));
+	must(!cpu_alloc(MIB, GFP_KERNEL, 4) && errno == ENOMEM);
+	must(!cpu_alloc(MIB, GFP_NOWAIT, 4) && errno == ENOMEM);
+	(void)unused;
+	return 0;
+}
+
 /* Writable memory is short, as it is with vm.overcommit_memory=2. */
 static int little_memory(const void *unused)
 {
@@ -276,9 +297,11 @@ int main(void)
 		ok_child("with 512 CPUs as well", some_address_space,
 			 &(struct piece){"percpu=64K,cpus=512", 64 * KIB});
 		ok_refused("no address space: ENOMEM", no_address_space, "address space");
+		ok_child("other options after a set-up that failed", other_options, NULL);
 		ok_refused("too little memory to grow: ENOMEM", little_memory, "cannot make ");
 		ok_refused("no memory at all: ENOMEM", no_memory, "cannot ");
 	}
+	ok_refused("a full area: ENOMEM", full_area, "no room in an area of percpu=1M");
 	ok_child_or_skip("only what is committed counts as memory", charges_what_is_committed, NULL,
 			 "no such address space here, as under valgrind");
 	ok_child_or_skip("mlockall(MCL_FUTURE): areas stay lazy", locked_future, NULL,

@@ -305,10 +305,20 @@ static void index_by_id(void)
 	indexed("index=cpu,rseq=off", false, 0);
 	indexed("index=cid,rseq=off", false, 1);
 	indexed("index=cid", ids, !ids);
+	o = run_self("index=cid,rseq=off", "cid-then-rseq");
+	ok(exited(&o, 0) == ids, "index=cid of the environment, rseq=auto of the call: both hold");
 	o = run_child(ids_without_rseq, NULL);
 	ok(strstr(o.err, "index=cpu holds") && line_count(o.err) == 1 &&
 		   (exited(&o, CANNOT) || exited(&o, 0)),
 	   "setup: 'index=cid,rseq=off' is taken, and reported once");
+}
+
+/* The environment asks for ids without rseq, the call allows rseq: both are kept. */
+static int cid_then_rseq(void)
+{
+	must(cpu_alloc_setup("rseq=auto") == 0);
+	must(cpu_alloc_index_offset != cpu_alloc_known_offset);
+	return 0;
 }
 
 /* What this program does in a process of its own. */
@@ -324,6 +334,8 @@ static int run_command(const char *command)
 		return getauxval(AT_RSEQ_FEATURE_SIZE) < CID_END;
 	if (strcmp(command, "call-wins") == 0)
 		return call_wins();
+	if (strcmp(command, "cid-then-rseq") == 0)
+		return cid_then_rseq();
 	return 2;
 }
 

@@ -138,6 +138,60 @@ static int fork_amid(const void *unused)
 	return 0;
 }
 
+/* Takes the lock all the time, and allocates nothing. */
+static void *ask(void *unused)
+{
+	while (!stop)
+		stats_now();
+	return unused;
+}
+
+/* Nothing was allocated yet: the children must find the lock free all the same. */
+static int fork_before_first(const void *unused)
+{
+	pthread_t thread[2];
+
+	for (int n = 0; n < 2; n++)
+		must(pthread_create(&thread[n], NULL, ask, NULL) == 0);
+	for (int n = rounds(200); n > 0; n--) {
+		pid_t child = fork();
+		int status;
+
+		if (child == 0)
+			_exit(!cpu_alloc(24, GFP_KERNEL, 8));
+		must(waitpid(child, &status, 0) == child && status == 0);
+	}
+	stop = true;
+	for (int n = 0; n < 2; n++)
+		pthread_join(thread[n], NULL);
+	(void)unused;
+	return 0;
+}
+
+static int freed_before_fork;
+
+static void free_and_allocate(void)
+{
+	cpu_free(cpu_alloc(24, GFP_KERNEL, 8), 24);
+	freed_before_fork++;
+}
+
+/* The handlers of fork() run in reverse order: the program's before the library's. */
+static int handler_before_fork(const void *unused)
+{
+	int status;
+	pid_t child;
+
+	must(pthread_atfork(free_and_allocate, NULL, NULL) == 0);
+	must(cpu_alloc(24, GFP_KERNEL, 8));
+	child = fork();
+	if (child == 0)
+		_exit(stats_now().objects != 1);
+	must(waitpid(child, &status, 0) == child && status == 0 && freed_before_fork == 1);
+	(void)unused;
+	return 0;
+}
+
 static volatile sig_atomic_t handled, got, refused, strange;
 static char *volatile found[4096];
 
@@ -237,6 +291,8 @@ int main(void)
 	ok_child("four threads, GFP_NOWAIT", all_at_once, &nowait);
 	ok_child("four threads, GFP_ATOMIC", all_at_once, &atomic);
 	ok_child("fork() while others allocate", fork_amid, NULL);
+	ok_child("fork() before the first allocation, while others ask", fork_before_first, NULL);
+	ok_child("a handler of fork() that allocates", handler_before_fork, NULL);
 	o = run_child(handler_allocates, NULL);
 	ok_outcome(&o, "a handler allocates, whatever it interrupted");
 	diag_lines("", o.out);

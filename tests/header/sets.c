@@ -62,12 +62,27 @@ static void test_ours(void)
 	ok(glibc_frees == 1 && objects() == 0, "CPU_FREE(a set of ours): comes to us");
 	set = NULL;
 	CPU_FREE(set);
-	ok(objects() == 0, "CPU_FREE(no set): nothing");
+	set = CPU_ALLOC_ARRAY(cpu_set_t, 0, GFP_KERNEL);
+	CPU_FREE(set);
+	ok(glibc_frees == 1 && objects() == 0, "CPU_FREE(no set): nothing");
+}
+
+/* One object of ours, then a misuse of it: it stays, and is counted. */
+static void test_instance(void)
+{
+	cpu_set_t *set = CPU_ALLOC(cpu_set_t, GFP_KERNEL);
+	void *untyped = CPU_ALLOC(2000);
+
+	CPU_FREE(CPU_PTR(set, 0));
+	ok(glibc_frees == 1 && objects() == 2, "CPU_FREE(an instance of ours): refused");
+	CPU_FREE(untyped);
+	ok(glibc_frees == 2 && objects() == 2, "CPU_FREE(a set as void *): goes to glibc");
 }
 
 int main(void)
 {
 	test_glibc();
 	test_ours();
+	test_instance();
 	return tap_done();
 }

@@ -128,6 +128,10 @@ def check_programs(tree):
     for link_name, link in LINKS.items():
         for way_name, way in WAYS.items():
             tree.build_and_run(f"{link_name}: {way_name}", [HERE / "user.c"], way, link)
+    # An archive gives only what is asked for: this asks for the least.
+    for link_name, link in LINKS.items():
+        tree.build_and_run(f"{link_name}: nothing but cpu_alloc_index()", [HERE / "index.c"],
+                           WAYS["C"], link)
     # glibc's names again, as C++ and with the archive, where other symbols bind.
     sets = ["-I", HERE.parent, HEADER_TESTS / "sets.c"]
     for link_name, link in LINKS.items():
