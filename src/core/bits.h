@@ -53,6 +53,20 @@ static inline void bits_set_start(struct map_bits *bits, uint32_t unit)
 	bits[unit / BITS_PER_WORD].start |= 1ULL << unit % BITS_PER_WORD;
 }
 
+/* Objects of @n units each start at @unit and behind each other. A word is written once. */
+static inline void bits_set_starts(struct map_bits *bits, uint32_t unit, uint32_t n, uint32_t count)
+{
+	uint64_t starts = 0;
+
+	for (; count; unit += n) {
+		starts |= 1ULL << unit % BITS_PER_WORD;
+		if (--count && (unit + n) / BITS_PER_WORD == unit / BITS_PER_WORD)
+			continue;
+		bits[unit / BITS_PER_WORD].start |= starts;
+		starts = 0;
+	}
+}
+
 /* Used, and no object starts there: what was known of former objects is gone. */
 static inline void bits_take(struct map_bits *bits, uint32_t start, uint32_t end)
 {

@@ -290,10 +290,9 @@ uint32_t map_alloc_batch(struct map *map, uint32_t n, uint32_t order, uint32_t *
 		count = map->units / n; /* no more fit, and count * n cannot overflow */
 	count = room(map, start, n * count) / n;
 	take(map, start, start + count * n);
-	for (uint32_t i = 0; i < count; i++) {
+	bits_set_starts(map->bits, start, n, count);
+	for (uint32_t i = 0; i < count; i++)
 		units[i] = start + i * n;
-		bits_set_start(map->bits, units[i]);
-	}
 	map->used_units += count * n;
 	map->objects += count;
 	return count;
