@@ -48,12 +48,7 @@ static inline bool bits_start(const struct map_bits *bits, uint32_t unit)
 	return bits[unit / BITS_PER_WORD].start >> unit % BITS_PER_WORD & 1;
 }
 
-static inline void bits_set_start(struct map_bits *bits, uint32_t unit)
-{
-	bits[unit / BITS_PER_WORD].start |= 1ULL << unit % BITS_PER_WORD;
-}
-
-/* Objects of @n units each start at @unit and behind each other. A word is written once. */
+/* Not one object but @count of @n units are there. A word is written once. */
 static inline void bits_set_starts(struct map_bits *bits, uint32_t unit, uint32_t n, uint32_t count)
 {
 	uint64_t starts = 0;
@@ -67,15 +62,18 @@ static inline void bits_set_starts(struct map_bits *bits, uint32_t unit, uint32_
 	}
 }
 
-/* Used, and no object starts there: what was known of former objects is gone. */
+/* An object is there, from @start on: what was known of former ones is gone. */
 static inline void bits_take(struct map_bits *bits, uint32_t start, uint32_t end)
 {
+	uint64_t first = 1ULL << start % BITS_PER_WORD;
+
 	do {
 		struct map_bits *word = &bits[start / BITS_PER_WORD];
 		const uint64_t mask = bits_mask(start, end);
 
 		word->used |= mask;
-		word->start &= ~mask;
+		word->start = (word->start & ~mask) | first;
+		first = 0;
 	} while ((start = bits_next_word(start)) < end);
 }
 

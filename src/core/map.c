@@ -270,7 +270,6 @@ uint32_t map_alloc(struct map *map, uint32_t n, uint32_t order)
 	if (unit == MAP_NONE)
 		return MAP_NONE;
 	take(map, unit, unit + n);
-	bits_set_start(map->bits, unit);
 	map->used_units += n;
 	map->objects++;
 	return unit;
