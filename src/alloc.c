@@ -102,10 +102,15 @@ static void *not_now(void)
 
 /* Allocation. */
 
-/* A run of pages may be on its way back, and be all that is free: wait for it. */
+/* Is a run of pages on its way back to the system? It may be all that is free. */
+static bool is_lent(void)
+{
+	return state->map.lent.start != state->map.lent.end;
+}
+
 static bool wait_for_trim(void)
 {
-	if (state->map.lent.start == state->map.lent.end)
+	if (!is_lent())
 		return false;
 	pthread_mutex_unlock(&state->lock);
 	pthread_mutex_lock(&state->trim_lock);
@@ -138,8 +143,7 @@ static void count_alloc(uint32_t end)
 /* Is it not for want of room in a whole area that there is none now? */
 static bool room_may_come(uint32_t units, uint32_t order)
 {
-	return !state->ready || state->map.lent.start != state->map.lent.end ||
-	       state_may_grow(units, order);
+	return !state->ready || is_lent() || state_may_grow(units, order);
 }
 
 /* What one call is about, and what comes of it. */

@@ -13,6 +13,7 @@
 
 #include "area.h"
 #include "core/map.h"
+#include "cpu_alloc.h"
 #include "options.h"
 #include "pages.h"
 
@@ -93,7 +94,7 @@ static inline bool state_is_ready(void)
 
 static inline size_t units_to_bytes(uint64_t units)
 {
-	return (size_t)units * sizeof(int);
+	return (size_t)units * CPU_ALLOC_UNIT;
 }
 
 static inline void count(uint64_t *counter)

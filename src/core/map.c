@@ -459,12 +459,8 @@ void map_lend(struct map *map, uint32_t start, uint32_t end)
 	bits_set_used(map->bits, start, end);
 	map->lent.start = start;
 	map->lent.end = end;
-	if (take_without_tree(map, start, end))
-		return;
-	if (start >= map->frontier)
-		raise_frontier(map, start, end);
-	else
-		tree_change(map, start, end, false);
+	if (!take_without_tree(map, start, end))
+		take_from_tree(map, start, end);
 }
 
 void map_return(struct map *map)

@@ -129,14 +129,16 @@ static void node_survey(const struct map *map, uint32_t level, uint32_t i, struc
 	node_add_hole(node, hole, end);
 }
 
-/* The node stops being uniform: write its children. */
+/* Something below the node will change: if it is uniform, write its children now. */
 static void node_split(struct map *map, uint32_t level, uint32_t i)
 {
-	struct map_node *child = &map->level[level - 1][i * MAP_FANOUT];
-	const struct map_node uniform =
-		node_uniform(level - 1, i * MAP_FANOUT, !node_used(&map->level[level][i]));
+	const struct map_node *node = &map->level[level][i];
+	struct map_node *child = &map->level[level - 1][i * MAP_FANOUT], uniform;
 
+	if (!node_used(node) && !tree_node_free(node, level))
+		return;
 	MAP_VISIT(map, MAP_FANOUT);
+	uniform = node_uniform(level - 1, i * MAP_FANOUT, !node_used(node));
 	for (uint32_t c = 0; c < MAP_FANOUT; c++)
 		child[c] = uniform;
 	if (level == 1 && !node_used(&uniform)) /* odd leaves are no multiples of 1024 units */
@@ -230,11 +232,9 @@ static bool nodes_below_update(struct map *map, uint32_t level, uint32_t i, uint
 			       uint32_t end, const struct change *change)
 {
 	const uint32_t shift = tree_shift(level - 1), last = (end - 1) >> shift;
-	const struct map_node *node = &map->level[level][i];
 	bool changed = false;
 
-	if (node_used(node) || tree_node_free(node, level))
-		node_split(map, level, i);
+	node_split(map, level, i);
 	for (uint32_t c = start >> shift; c <= last; c++)
 		changed |= node_update(map, level - 1, c, change);
 	return changed;
@@ -243,13 +243,8 @@ static bool nodes_below_update(struct map *map, uint32_t level, uint32_t i, uint
 /* The same from the root, for units of one leaf: most changes are. */
 static void leaf_update(struct map *map, uint32_t leaf, const struct change *change)
 {
-	for (uint32_t level = map->top; level > 0; level--) {
-		const uint32_t i = leaf >> 3 * level;
-		const struct map_node *node = &map->level[level][i];
-
-		if (node_used(node) || tree_node_free(node, level))
-			node_split(map, level, i);
-	}
+	for (uint32_t level = map->top; level > 0; level--)
+		node_split(map, level, leaf >> 3 * level);
 	for (uint32_t level = 0; level <= map->top; level++) {
 		struct map_node *node = &map->level[level][leaf >> 3 * level];
 		const struct map_node now = node_changed(map, level, leaf >> 3 * level, change);
