@@ -243,7 +243,10 @@ bool state_set_up(void)
 		return true;
 	}
 	tear_down();
-	state->in_use = in_use; /* other options may help */
+	if (!in_use) { /* nobody relies on the number of areas: other options may help */
+		state->in_use = false;
+		__atomic_store_n(&state->nr, 0, __ATOMIC_RELAXED);
+	}
 	return false;
 }
 

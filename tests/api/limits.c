@@ -118,6 +118,19 @@ static int other_options(const void *unused)
 	return 0;
 }
 
+/* Whoever asked for the number of areas in between may rely on it. */
+static int nr_is_constant(const void *unused)
+{
+	int nr;
+
+	limit(RLIMIT_AS, "VmSize:", 8 * MIB);
+	must(!cpu_alloc(24, GFP_KERNEL, 8) && errno == ENOMEM);
+	nr = cpu_alloc_nr();
+	must(cpu_alloc_setup("cpus=64") == -1 && errno == EBUSY && cpu_alloc_nr() == nr);
+	(void)unused;
+	return 0;
+}
+
 /* A full area is no fault of the system, and nothing to wait for. */
 static int full_area(const void *unused)
 {
@@ -298,6 +311,7 @@ int main(void)
 			 &(struct piece){"percpu=64K,cpus=512", 64 * KIB});
 		ok_refused("no address space: ENOMEM", no_address_space, "address space");
 		ok_child("other options after a set-up that failed", other_options, NULL);
+		ok_child("but not once cpu_alloc_nr() has answered", nr_is_constant, NULL);
 		ok_refused("too little memory to grow: ENOMEM", little_memory, "cannot make ");
 		ok_refused("no memory at all: ENOMEM", no_memory, "cannot ");
 	}
