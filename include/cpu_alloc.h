@@ -6,10 +6,9 @@
  *
  *	struct hits *hits = CPU_ALLOC(struct hits, GFP_KERNEL | __GFP_ZERO);
  *
- *	THIS_CPU(hits)->requests++;		// the instance of the running CPU
+ *	this_cpu_inc(hits->requests);		// on the running CPU, in one step
  *
- *	cpu_alloc_for_each(i)			// all of them
- *		sum += CPU_PTR(hits, i)->requests;
+ *	sum = cpu_sum(hits->requests);		// over all of them
  *
  *	CPU_FREE(hits);
  *
@@ -34,13 +33,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(__x86_64__)
-#include "cpu_alloc/arch/x86_64.h"
-#elif defined(__aarch64__)
-#include "cpu_alloc/arch/aarch64.h"
-#else
-#include "cpu_alloc/arch/generic.h"
-#endif
+#include "cpu_alloc/arch.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -243,15 +236,6 @@ struct cpu_alloc_stats {
 int cpu_alloc_stats(struct cpu_alloc_stats *s, size_t n);
 #pragma GCC diagnostic pop
 
-/*
- * What the inline functions stand on. The offsets are from the thread pointer:
- * of an int that is negative where restartable sequences do not know the
- * thread, and of the int that holds the index. Set before any constructor of
- * the program runs, and constant from then on, but for cpu_alloc_setup().
- */
-extern const ptrdiff_t cpu_alloc_known_offset;
-extern const ptrdiff_t cpu_alloc_index_offset;
-
 int cpu_alloc_index_slow(void);		      /* of a thread that is not known */
 void cpu_alloc_free_set(void *ptr, size_t size); /* CPU_FREE of a cpu_set_t */
 
@@ -380,5 +364,7 @@ template <> inline void __cpu_alloc_handle<void *>::free(uintptr_t ptr)
 		 default: cpu_free)(__cpu_alloc_untyped(ptr), sizeof(*(ptr)))
 
 #endif /* __cplusplus */
+
+#include "cpu_alloc/ops.h"
 
 #endif /* CPU_ALLOC_H */

@@ -1,87 +1,77 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * Which area a thread works on. The C library registers each thread with the
- * kernel, which then keeps the number of its CPU, and its concurrency id, in a
- * structure at a constant offset from the thread pointer:
+ * Which area a thread works on, and whether by critical sections: decided here,
+ * once for the process, and left in two offsets for the inline functions.
  *
- *	cpu_id	4	the CPU; negative while the thread is not registered
- *	mm_cid	24	the concurrency id; 0 while it is not registered
- *
- * The inline functions of cpu_alloc.h read ints at two offsets that are decided
- * here, once for the process.
+ *	path		known_offset			index_offset
+ *	rseq, cpu	cpu_id of what is registered	the same
+ *	rseq, cid	cpu_id of what is registered	mm_cid
+ *	atomic		cpu_id of what is not, -1	the same
  */
 #include "index.h"
 #include "cpu_alloc.h"
+#include "rseq.h"
 
 #include <sched.h>
-#include <sys/auxv.h>
-
-#if __has_include(<sys/rseq.h>)
-#include <sys/rseq.h>
-#define HAVE_GLIBC_RSEQ 1
-#else /* before glibc 2.35 */
-#define HAVE_GLIBC_RSEQ 0
-#define __rseq_offset 0
-#define __rseq_size 0U
-#endif
-
-#define RSEQ_CPU_ID 4
-#define RSEQ_MM_CID 24
-#ifndef AT_RSEQ_FEATURE_SIZE
-#define AT_RSEQ_FEATURE_SIZE 27
-#endif
 
 /* The header declares the offsets const, so that operations need not reload them. */
 ptrdiff_t known_offset __asm__("cpu_alloc_known_offset") __attribute__((visibility("default")));
 ptrdiff_t index_offset __asm__("cpu_alloc_index_offset") __attribute__((visibility("default")));
 
-/* What the offsets lead to where restartable sequences are not used. */
-static _Thread_local int never_known __attribute__((tls_model("initial-exec"))) = -1;
+static enum rseq_owner owner;
+static bool cid;
+static const char *path = "atomic: nothing is decided yet";
 
-static enum { BY_GETCPU, BY_CPU_ID, BY_MM_CID } path;
-
-static const char *const path_names[] = {
-	[BY_GETCPU] = "getcpu(), areas by CPU number",
-	[BY_CPU_ID] = "restartable sequences, areas by CPU number",
-	[BY_MM_CID] = "restartable sequences, areas by concurrency id",
-};
-
-bool index_rseq_registered(void)
+bool index_by_sections(void)
 {
-	return HAVE_GLIBC_RSEQ && __rseq_size > 0 &&
-	       cpu_alloc_thread_int(__rseq_offset + RSEQ_CPU_ID) >= 0;
+	return owner != RSEQ_NOBODY;
 }
 
-bool index_cid_available(void)
+bool index_is_cid(void)
 {
-	return index_rseq_registered() &&
-	       getauxval(AT_RSEQ_FEATURE_SIZE) >= RSEQ_MM_CID + sizeof(int);
+	return cid;
 }
 
-const char *index_path(void)
+const char *cpu_alloc_path(void)
 {
-	return path_names[path];
+	return path;
 }
 
 bool index_decide(bool use_rseq, bool use_cid)
 {
-	const bool cid = use_rseq && use_cid && index_cid_available();
+	static const char *const names[][2] = {
+		[RSEQ_LIBC] = {"rseq: areas by CPU number", "rseq: areas by concurrency id"},
+		[RSEQ_OURS] = {"rseq: own registration, areas by CPU number",
+			       "rseq: own registration, areas by concurrency id"},
+	};
+	const char *objection = use_rseq ? rseq_objection() : "atomic: rseq=off";
+	ptrdiff_t offset = 0;
 
-	if (use_rseq && index_rseq_registered()) {
-		path = cid ? BY_MM_CID : BY_CPU_ID;
-		known_offset = __rseq_offset + RSEQ_CPU_ID;
-		index_offset = __rseq_offset + (cid ? RSEQ_MM_CID : RSEQ_CPU_ID);
-	} else {
-		path = BY_GETCPU;
-		known_offset = index_offset =
-			(const char *)&never_known - cpu_alloc_thread_pointer();
-	}
+	owner = objection ? RSEQ_NOBODY : rseq_register(&offset);
+	if (owner == RSEQ_NOBODY)
+		offset = rseq_never_offset();
+	cid = use_cid && owner != RSEQ_NOBODY && rseq_has_cid();
+	known_offset = offset + RSEQ_CPU_ID;
+	index_offset = offset + (cid ? RSEQ_MM_CID : RSEQ_CPU_ID);
+	if (owner != RSEQ_NOBODY)
+		path = names[owner][cid];
+	else
+		path = objection ? objection : "atomic: no restartable sequences here";
 	return cid == use_cid;
+}
+
+bool index_register_thread(void)
+{
+	ptrdiff_t offset;
+
+	return owner != RSEQ_NOBODY && rseq_register(&offset) == owner;
 }
 
 int cpu_alloc_index_slow(void)
 {
-	return path == BY_MM_CID ? -1 : sched_getcpu();
+	if (index_register_thread())
+		return cpu_alloc_thread_int(cpu_alloc_index_offset);
+	return cid ? -1 : sched_getcpu();
 }
 
 /* Sorted before the constructors of priority 101 of a statically linked program. */

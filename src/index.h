@@ -5,9 +5,15 @@
 
 #include <stdbool.h>
 
-bool index_rseq_registered(void); /* the C library has registered this thread */
-bool index_cid_available(void);	  /* the kernel writes concurrency ids */
-const char *index_path(void);	  /* in words: which path is active */
+/* As decided: operations use critical sections; the index is a concurrency id. */
+bool index_by_sections(void);
+bool index_is_cid(void);
+
+/*
+ * For a thread that is not known: register it, where that is our job. Returns
+ * whether it is known now. Async-signal-safe.
+ */
+bool index_register_thread(void);
 
 /*
  * Runs before all constructors of the program. It stands above, in state.c, and

@@ -5,7 +5,7 @@
 
 #include <cpu_alloc.h>
 #include <cpus.h>
-#include <index.h>
+#include <rseq.h>
 #include <inttypes.h>
 #include <os.h>
 #include <stdarg.h>
@@ -70,9 +70,8 @@ static void print_areas(void)
 
 static void print_path(void)
 {
-	row("rseq", "%s", index_rseq_registered() ? "registered" : "not registered");
-	row("concurrency ids", "%s", index_cid_available() ? "available" : "not available");
-	row("path", "%s", index_path());
+	row("operations", "%s", cpu_alloc_path());
+	row("concurrency ids", "%s", rseq_has_cid() ? "available" : "not available");
 }
 
 void info_print(void)

@@ -4,14 +4,11 @@
  * bitmap (27, 28, 29) are in defects_map.c. What is not built yet is todo().
  */
 #include <dlfcn.h>
+#include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "helpers.h"
-
-#if __has_include("cpu_alloc/ops.h")
-#include "cpu_alloc/ops.h"
-#endif
 
 #define MIB ((size_t)1 << 20)
 
@@ -122,20 +119,71 @@ static int poisons(const void *unused)
 	return 0;
 }
 
-static int has_operations(const void *unused)
+static bool bind_to(int cpu)
 {
-	(void)unused;
-#ifdef this_cpu_add
-	uint64_t *count = CPU_ALLOC(uint64_t, GFP_KERNEL | __GFP_ZERO), sum = 0;
+	cpu_set_t one;
 
-	for (int n = 0; n < 100; n++)
-		this_cpu_add(*count, 3);
-	cpu_alloc_for_each (i)
-		sum += *CPU_PTR(count, i);
-	return sum != 300;
-#else
-	return 1;
-#endif
+	CPU_ZERO(&one);
+	CPU_SET((size_t)cpu, &one);
+	return sched_setaffinity(0, sizeof(one), &one) == 0;
+}
+
+/* The first and the last CPU that this process may use; -1 where there is none. */
+static void two_cpus(int cpu[2])
+{
+	cpu_set_t allowed;
+
+	CPU_ZERO(&allowed);
+	must(sched_getaffinity(0, sizeof(allowed), &allowed) == 0);
+	cpu[0] = cpu[1] = -1;
+	for (int i = 0; i < CPU_SETSIZE; i++)
+		if (CPU_ISSET((size_t)i, &allowed))
+			cpu[cpu[0] < 0 ? 0 : 1] = i;
+}
+
+/* An address is that of the CPU where it was taken; an operation goes where the thread is. */
+static int moved(const void *unused)
+{
+	uint64_t *count = CPU_ALLOC(uint64_t, GFP_KERNEL | __GFP_ZERO), *address;
+	int cpu[2];
+
+	(void)unused;
+	two_cpus(cpu);
+	if (cpu[1] < 0 || !bind_to(cpu[0]))
+		return CANNOT;
+	address = THIS_CPU(count);
+	this_cpu_add(*count, 1);
+	must(bind_to(cpu[1]));
+	must(address == CPU_PTR(count, cpu[0]) && address != THIS_CPU(count));
+	this_cpu_add(*count, 3);
+	must(*address == 1 && *CPU_PTR(count, cpu[1]) == 3 && this_cpu_read(*count) == 3);
+	must(cpu_sum(*count) == 4);
+	return 0;
+}
+
+#define COUNTERS 4
+#define COUNTS 100000
+
+static void *count_up(void *count)
+{
+	for (int n = 0; n < rounds(COUNTS); n++)
+		this_cpu_add(*(uint64_t *)count, 3);
+	return NULL;
+}
+
+/* Threads that are bound to no CPU, and take turns on each. */
+static int loses_nothing(const void *unused)
+{
+	uint64_t *count = CPU_ALLOC(uint64_t, GFP_KERNEL | __GFP_ZERO);
+	pthread_t thread[COUNTERS];
+
+	(void)unused;
+	for (int i = 0; i < COUNTERS; i++)
+		must(pthread_create(&thread[i], NULL, count_up, count) == 0);
+	for (int i = 0; i < COUNTERS; i++)
+		pthread_join(thread[i], NULL);
+	must(cpu_sum(*count) == UINT64_C(3) * COUNTERS * (uint64_t)rounds(COUNTS));
+	return 0;
 }
 
 static int read_null(const void *index)
@@ -301,8 +349,9 @@ int main(void)
 	ok_child("defect 22: the rounding tail is zeroed", defect_22, NULL);
 	o = run_child(poisons, NULL);
 	todo("debug mode", exited(&o, 0), "defect 22: poison and quarantine");
-	o = run_child(has_operations, NULL);
-	todo("operations", exited(&o, 0), "defect 23: this_cpu_add()");
+	ok_child_or_skip("defect 23: an operation goes where its thread is", moved, NULL,
+			 "there is one CPU, or it cannot be chosen");
+	ok_child("defect 23: and loses nothing", loses_nothing, NULL);
 	defect_24();
 	ok_child("defect 25: arrays", defect_25, NULL);
 	todo("bulk calls", exports("cpu_alloc_bulk"), "defect 25: cpu_alloc_bulk()");

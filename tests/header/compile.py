@@ -59,8 +59,8 @@ def architecture(name, target):
     if not shutil.which("clang"):
         return skip(f"arch/{name}.h", "no clang")
     ok_run(f"arch/{name}.h: clean for {target}", "clang", "-ffreestanding", f"--target={target}",
-           "-std=c11", *STRICT, INCLUDE, "-fsyntax-only", "-x", "c", "-include", "stddef.h",
-           "-include", f"cpu_alloc/arch/{name}.h", "/dev/null")
+           "-std=c11", *STRICT, INCLUDE, "-fsyntax-only", "-x", "c",
+           "-include", "cpu_alloc/arch.h", "/dev/null")
 
 
 for dialect in DIALECTS:

@@ -70,6 +70,74 @@ static void test_index(void)
 	ok(cpu_alloc_known_offset != 0 && cpu_alloc_index_offset != 0, "the offsets are set");
 }
 
+/*
+ * Each operation once, by its symbol. CPU pointers and sums need not stay on a CPU,
+ * the results of the others are those of a thread that does: see test_index().
+ */
+#define TEST_OPERATIONS(width)                                                                     \
+	static void test_operations_##width(void)                                                  \
+	{                                                                                          \
+		uint##width##_t *v = CPU_ALLOC_ARRAY(uint##width##_t, 2, GFP_KERNEL | __GFP_ZERO); \
+		uint##width##_t old = 1, sums[2];                                                  \
+		bool right = true;                                                                 \
+                                                                                                   \
+		this_cpu_write_##width(v, 40);                                                     \
+		right &= this_cpu_read_##width(v) == 40;                                           \
+		this_cpu_add_##width(v, 5);                                                        \
+		this_cpu_sub_##width(v, 3);                                                        \
+		this_cpu_inc_##width(v);                                                           \
+		right &= this_cpu_add_return_##width(v, 7) == 50;                                  \
+		right &= this_cpu_sub_return_##width(v, 8) == 42;                                  \
+		right &= this_cpu_inc_return_##width(v) == 43;                                     \
+		right &= this_cpu_dec_return_##width(v) == 42;                                     \
+		this_cpu_dec_##width(v);                                                           \
+		this_cpu_and_##width(v, 0x0f);                                                     \
+		this_cpu_or_##width(v, 0x30);                                                      \
+		right &= this_cpu_xchg_##width(v, 6) == 0x39;                                      \
+		right &= this_cpu_cmpxchg_##width(v, 6, 7) == 6;                                   \
+		right &= !this_cpu_try_cmpxchg_##width(v, &old, 8) && old == 7;                    \
+		right &= this_cpu_try_cmpxchg_##width(v, &old, 8);                                 \
+		cpu_sum_array_##width(v, 2, sums);                                                 \
+		right &= cpu_sum_##width(v) == 8 && sums[0] == 8 && sums[1] == 0;                  \
+		ok(right, "this_cpu_*_%d, cpu_sum_%d", width, width);                              \
+		CPU_FREE_ARRAY(v, 2);                                                              \
+	}
+
+TEST_OPERATIONS(8)
+TEST_OPERATIONS(16)
+TEST_OPERATIONS(32)
+TEST_OPERATIONS(64)
+
+static void test_pairs(void)
+{
+	cpu_alloc_u128 *wide = CPU_ALLOC(cpu_alloc_u128, GFP_KERNEL | __GFP_ZERO), found = 11;
+	uint64_t *pair = (uint64_t *)wide, first, second;
+
+	this_cpu_add2_64(pair, 1, 2);
+	cpu_alloc_add2_slow((uintptr_t)pair, 10, 20);
+	this_cpu_read2_64(pair, &first, &second);
+	ok(first == 11 && second == 22, "this_cpu_add2_64, this_cpu_read2_64");
+	cpu_alloc_read2_slow((uintptr_t)pair, &first, &second);
+	ok(first == 11 && second == 22, "and the slow paths");
+	found += (cpu_alloc_u128)22 << 64;
+	ok(this_cpu_cmpxchg_128(wide, found, 5) == found, "this_cpu_cmpxchg_128");
+	cpu_alloc_cmpxchg_128_slow((uintptr_t)wide, &found, 6);
+	ok(found == 5, "and the slow path");
+	ok(cpu_alloc_op_slow(CPU_ALLOC_OP_XADD, 8, (uintptr_t)pair, 2, 0) == 5 &&
+		   this_cpu_read(*pair) == 7,
+	   "cpu_alloc_op_slow: the old value");
+	CPU_FREE(wide);
+}
+
+static void test_fences(void)
+{
+	cpu_alloc_rseq_clear();
+	ok(cpu_fence(0) == 0 && cpu_fence(-1) == 0 && cpu_fence_all() == 0, "cpu_fence");
+	ok(cpu_fence(cpu_alloc_nr()) == -1 && errno == EINVAL, "cpu_fence: no such index");
+	ok(strncmp(cpu_alloc_path(), "rseq", 4) == 0 || strncmp(cpu_alloc_path(), "atomic", 6) == 0,
+	   "cpu_alloc_path: %s", cpu_alloc_path());
+}
+
 static void test_library(void)
 {
 	void *symbol = dlsym(RTLD_DEFAULT, "cpu_alloc");
@@ -85,6 +153,12 @@ int main(void)
 	test_alloc();
 	test_stats();
 	test_index();
+	test_operations_8();
+	test_operations_16();
+	test_operations_32();
+	test_operations_64();
+	test_pairs();
+	test_fences();
 	cpu_alloc_free_set(NULL, sizeof(cpu_set_t));
 	test_library();
 	return tap_done();

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
-"""symbols.py HEADER MAP LIBRARY PROGRAM: one list of symbols, in four places.
+"""symbols.py INCLUDE_FOLDER MAP LIBRARY PROGRAM: one list of symbols, in four places.
 
-What the header declares, the symbol map lists, the shared library exports, and
+What the headers declare, the symbol map lists, the shared library exports, and
 the program, which must touch them all, takes from it.
 """
 import pathlib
@@ -13,15 +13,16 @@ import tempfile
 from tap import diag, done, ok, run
 
 
-def declared(header):
+def declared(include):
     """gcc names the functions, a pattern finds the variables."""
     with tempfile.NamedTemporaryFile() as list_file:
-        run("gcc", f"-I{header.parent}", "-fsyntax-only", "-aux-info", list_file.name, "-x", "c",
-            header)
+        run("gcc", "-fsyntax-only", "-aux-info", list_file.name, "-x", "c", include / "cpu_alloc.h")
         functions = [line for line in pathlib.Path(list_file.name).read_text().splitlines()
-                     if f"{header}:" in line and "static" not in line]
+                     if line.startswith(f"/* {include}/") and "static" not in line]
     names = {re.search(r"(\w+) \(", line)[1] for line in functions}
-    return names | set(re.findall(r"^extern [^();]*\b(\w+);", header.read_text(), re.M))
+    for header in include.rglob("*.h"):
+        names |= set(re.findall(r"^extern [^();]*\b(\w+);", header.read_text(), re.M))
+    return names
 
 
 def mapped(symbol_map):
@@ -40,10 +41,11 @@ def compare(name, found, expected):
         diag(f"only here: {sorted(found - expected)}, missing: {sorted(expected - found)}")
 
 
-header, symbol_map, library, program = map(pathlib.Path, sys.argv[1:])
-promised = declared(header)
-ok({"cpu_alloc", "cpu_free", "cpu_alloc_index_offset"} <= promised, "the header can be read")
-compare("the symbol map lists what the header declares", mapped(symbol_map), promised)
+include, symbol_map, library, program = (pathlib.Path(path).resolve() for path in sys.argv[1:])
+promised = declared(include)
+ok({"cpu_alloc", "this_cpu_add_64", "cpu_alloc_index_offset"} <= promised,
+   "the headers can be read")
+compare("the symbol map lists what the headers declare", mapped(symbol_map), promised)
 compare("the shared library exports just that", dynamic(library, "--defined-only"), promised)
 compare("and a program touches all of it", dynamic(program) & promised, promised)
 done()

@@ -19,6 +19,10 @@ HEADER_TESTS = HERE.parent / "header"
 INSTALLED = {
     "bin/cpu-alloc",
     "include/cpu_alloc.h",
+    "include/cpu_alloc/arch.h",
+    "include/cpu_alloc/atomic.h",
+    "include/cpu_alloc/inline.h",
+    "include/cpu_alloc/ops.h",
     "include/cpu_alloc/arch/aarch64.h",
     "include/cpu_alloc/arch/generic.h",
     "include/cpu_alloc/arch/x86_64.h",
@@ -29,6 +33,7 @@ INSTALLED = {
     "LIB/pkgconfig/cpu_alloc.pc",
     "share/man/man1/cpu-alloc.1",
     "share/man/man3/cpu_alloc.3",
+    "share/man/man3/this_cpu.3",
 }
 
 # How a program may be linked, and how it may be compiled: each with each.

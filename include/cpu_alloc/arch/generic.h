@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
-/* other architectures: what cpu_alloc.h needs of the architecture. */
+/* other architectures: what cpu_alloc.h needs of them. No critical sections. */
 #ifndef CPU_ALLOC_ARCH_GENERIC_H
 #define CPU_ALLOC_ARCH_GENERIC_H
 
@@ -17,5 +17,9 @@ static inline const char *cpu_alloc_thread_pointer(void)
 {
 	return (const char *)__builtin_thread_pointer();
 }
+
+#undef CPU_ALLOC_SECTIONS
+#define CPU_ALLOC_SECTIONS 0
+#define CPU_ALLOC_HAS_128 0
 
 #endif
