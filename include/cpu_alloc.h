@@ -179,11 +179,12 @@ int cpu_alloc_nr(void);
 size_t cpu_alloc_offset(const void *ptr);
 
 /*
- * cpu_alloc_index - the index of the area that this thread uses right now: the
- * number of its CPU, or its concurrency id with index=cid. Stale as soon as the
- * thread can be moved. Works on every thread; async-signal-safe. Two loads for a
- * thread that restartable sequences know, else a call of getcpu(). With
- * index=cid a thread that they do not know has index -1.
+ * cpu_alloc_index - the number of the CPU that this thread runs on right now, or
+ * with index=cid its concurrency id. Stale as soon as the thread can be moved.
+ * Works on every thread; async-signal-safe. Two loads for a thread that
+ * restartable sequences know; else it is made known, or getcpu() is called. With
+ * index=cid a thread that cannot be made known has index -1. (Such a thread's
+ * this_cpu operations go to -1 in any case.)
  *
  * __cpu_alloc_index() - the same in one load, for a thread that stays on its
  * CPU. With index=cid only for a thread that restartable sequences know.
@@ -309,6 +310,8 @@ static inline size_t cpu_alloc_array_size(size_t n, size_t size)
 
 #ifdef __cplusplus
 
+extern "C++" { /* for those who include this in extern "C" */
+
 #define __cpu_alloc_typed(type, bytes, flags)                                                      \
 	(static_cast<__typeof__(type) *>(cpu_alloc((bytes), (flags), __alignof__(type))))
 #define __cpu_alloc_untyped(ptr) reinterpret_cast<void *>((uintptr_t)(ptr))
@@ -346,6 +349,8 @@ template <> inline void __cpu_alloc_handle<void *>::free(uintptr_t ptr)
 {
 	cpu_alloc_free_set(reinterpret_cast<void *>(ptr), 1);
 }
+
+} /* extern "C++" */
 
 #else
 

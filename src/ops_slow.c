@@ -29,26 +29,30 @@ static void *atomic_instance(uintptr_t handle)
 	return (void *)__cpu_alloc_address(handle, i);
 }
 
+/*
+ * Repeat an attempt, an expression, for as long as it makes sense. Whoever built the
+ * library for ThreadSanitizer has no sections.
+ */
 #if CPU_ALLOC_SECTIONS
-static bool attempts(enum cpu_alloc_op op, size_t size, uintptr_t handle, uint64_t value,
-		     uint64_t *result)
-{
-	for (int n = 0; n < ATTEMPTS; n++)
-		if (cpu_alloc_attempt(op, size, handle, value, result))
-			return true;
-	return false;
-}
+#define SOME_ATTEMPT_SUCCEEDS(attempt)                                                             \
+	({                                                                                         \
+		int left = index_register_thread() ? ATTEMPTS : 0;                                 \
+                                                                                                   \
+		while (left > 0 && !(attempt))                                                     \
+			left--;                                                                    \
+		left > 0;                                                                          \
+	})
+#else
+#define SOME_ATTEMPT_SUCCEEDS(attempt) false
 #endif
 
 uint64_t cpu_alloc_op_slow(enum cpu_alloc_op op, size_t size, uintptr_t handle, uint64_t value,
 			   uint64_t expected)
 {
-#if CPU_ALLOC_SECTIONS
 	uint64_t result = expected;
 
-	if (index_register_thread() && attempts(op, size, handle, value, &result))
+	if (SOME_ATTEMPT_SUCCEEDS(cpu_alloc_attempt(op, size, handle, value, &result)))
 		return result;
-#endif
 	return cpu_alloc_atomic(op, size, atomic_instance(handle), value, expected);
 }
 
@@ -61,16 +65,14 @@ static cpu_alloc_u128 pair_of(uint64_t first, uint64_t second)
 
 void cpu_alloc_add2_slow(uintptr_t handle, uint64_t first, uint64_t second)
 {
-	cpu_alloc_u128 old = 0, *at;
+	cpu_alloc_u128 old = 0, new, *at;
 
-	if (index_register_thread())
-		for (int n = 0; n < ATTEMPTS; n++)
-			if (cpu_alloc_try_add2(handle, first, second))
-				return;
+	if (SOME_ATTEMPT_SUCCEEDS(cpu_alloc_try_add2(handle, first, second)))
+		return;
 	at = atomic_instance(handle);
-	while (!cpu_alloc_atomic_cmpxchg_128(
-		at, &old, pair_of((uint64_t)old + first, (uint64_t)(old >> 64) + second)))
-		;
+	do {
+		new = pair_of((uint64_t)old + first, (uint64_t)(old >> 64) + second);
+	} while (!cpu_alloc_atomic_cmpxchg_128(at, &old, new));
 }
 
 /* Reading is an exchange for the same: no plain load of 16 bytes is promised to be whole. */
@@ -78,10 +80,8 @@ void cpu_alloc_read2_slow(uintptr_t handle, uint64_t *first, uint64_t *second)
 {
 	cpu_alloc_u128 old = 0;
 
-	if (index_register_thread())
-		for (int n = 0; n < ATTEMPTS; n++)
-			if (cpu_alloc_try_read2(handle, first, second))
-				return;
+	if (SOME_ATTEMPT_SUCCEEDS(cpu_alloc_try_read2(handle, first, second)))
+		return;
 	cpu_alloc_atomic_cmpxchg_128(atomic_instance(handle), &old, old);
 	*first = (uint64_t)old;
 	*second = (uint64_t)(old >> 64);
@@ -89,14 +89,8 @@ void cpu_alloc_read2_slow(uintptr_t handle, uint64_t *first, uint64_t *second)
 
 void cpu_alloc_cmpxchg_128_slow(uintptr_t handle, cpu_alloc_u128 *expected, cpu_alloc_u128 value)
 {
-	cpu_alloc_u128 found = *expected;
-
-	if (index_register_thread())
-		for (int n = 0; n < ATTEMPTS; n++)
-			if (cpu_alloc_try_cmpxchg_128(handle, expected, value))
-				return;
-	cpu_alloc_atomic_cmpxchg_128(atomic_instance(handle), &found, value);
-	*expected = found;
+	if (!SOME_ATTEMPT_SUCCEEDS(cpu_alloc_try_cmpxchg_128(handle, expected, value)))
+		cpu_alloc_atomic_cmpxchg_128(atomic_instance(handle), expected, value);
 }
 
 #endif

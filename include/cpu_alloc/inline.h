@@ -200,15 +200,14 @@ __cpu_alloc_inline void cpu_alloc_op_read2(uintptr_t handle, uint64_t *first, ui
 __cpu_alloc_inline cpu_alloc_u128 cpu_alloc_op_cmpxchg_128(uintptr_t handle, cpu_alloc_u128 old,
 							   cpu_alloc_u128 value)
 {
-	cpu_alloc_u128 expected = old;
+	cpu_alloc_u128 found = old;
 
 #if CPU_ALLOC_SECTIONS
-	if (__builtin_expect(cpu_alloc_try_cmpxchg_128(handle, &expected, value), 1))
-		return expected;
-	expected = old;
+	if (__builtin_expect(cpu_alloc_try_cmpxchg_128(handle, &found, value), 1))
+		return found;
 #endif
-	cpu_alloc_cmpxchg_128_slow(handle, &expected, value);
-	return expected;
+	cpu_alloc_cmpxchg_128_slow(handle, &found, value);
+	return found;
 }
 #endif
 
@@ -281,14 +280,36 @@ static inline void cpu_alloc_sum_array(size_t size, uintptr_t handle, size_t n, 
  */
 #ifdef __cplusplus
 
+extern "C++" {
+
+/* Of a bare type: can operations take it, and can they add to it? */
+template <class T> struct __cpu_alloc_kind {
+	static constexpr bool scalar = !__is_class(T) && !__is_union(T), number = scalar;
+};
+template <> struct __cpu_alloc_kind<float> {
+	static constexpr bool scalar = false, number = false;
+};
+template <> struct __cpu_alloc_kind<double> : __cpu_alloc_kind<float> {
+};
+template <> struct __cpu_alloc_kind<bool> {
+	static constexpr bool scalar = true, number = false;
+};
+template <class T> struct __cpu_alloc_kind<T *> : __cpu_alloc_kind<bool> {
+};
+
 template <class T> struct __cpu_alloc_field {
-	static_assert(sizeof(T) == 1 || sizeof(T) == 2 || sizeof(T) == 4 || sizeof(T) == 8,
+	static_assert(__cpu_alloc_kind<T>::scalar && (sizeof(T) == 1 || sizeof(T) == 2 ||
+						      sizeof(T) == 4 || sizeof(T) == 8),
 		      "this_cpu operations take integers and pointers of 1, 2, 4 or 8 bytes");
-	static_assert(__alignof__(T) >= sizeof(T), "this_cpu operations need natural alignment");
 	static constexpr size_t size = sizeof(T);
+	static constexpr bool number = __cpu_alloc_kind<T>::number;
 	static uint64_t bits(T value)
 	{
 		return cpu_alloc_bits(&value, sizeof(value));
+	}
+	static T *same(T *place)
+	{
+		return place;
 	}
 	static T value(uint64_t bits)
 	{
@@ -302,17 +323,24 @@ template <class T> struct __cpu_alloc_field<const T> : __cpu_alloc_field<T> {
 };
 template <class T> struct __cpu_alloc_field<volatile T> : __cpu_alloc_field<T> {
 };
-template <> struct __cpu_alloc_field<float>;
-template <> struct __cpu_alloc_field<double>;
-
-/* What can be added to. */
-template <class T> struct __cpu_alloc_number : __cpu_alloc_field<T> {
+template <class T> struct __cpu_alloc_field<const volatile T> : __cpu_alloc_field<T> {
 };
-template <> struct __cpu_alloc_number<bool>;
-template <class T> struct __cpu_alloc_number<T *>;
 
-#define __cpu_alloc_size(v) (__cpu_alloc_field<__typeof__(v)>::size)
-#define __cpu_alloc_number_size(v) (__cpu_alloc_number<__typeof__(v)>::size)
+template <class T> struct __cpu_alloc_number : __cpu_alloc_field<T> {
+	static_assert(__cpu_alloc_field<T>::number, "only integers can be added to");
+};
+
+/* Of the lvalue: a type does not tell that a structure is packed. */
+template <bool natural> struct __cpu_alloc_natural {
+	static_assert(natural, "this_cpu operations need natural alignment");
+	static constexpr size_t more = 0;
+};
+
+} /* extern "C++" */
+
+#define __cpu_alloc_align(v) __cpu_alloc_natural<(__alignof__(v) >= sizeof(v))>::more
+#define __cpu_alloc_size(v) (__cpu_alloc_field<__typeof__(v)>::size + __cpu_alloc_align(v))
+#define __cpu_alloc_number_size(v) (__cpu_alloc_number<__typeof__(v)>::size + __cpu_alloc_align(v))
 #define __cpu_alloc_bits(v, x) (__cpu_alloc_field<__typeof__(v)>::bits(x))
 #define __cpu_alloc_value(v, x) (__cpu_alloc_field<__typeof__(v)>::value(x))
 
@@ -329,16 +357,17 @@ template <class T> struct __cpu_alloc_number<T *>;
 		 (sizeof(v) == 1 || sizeof(v) == 2 || sizeof(v) == 4 || sizeof(v) == 8) &&         \
 			 _Generic((v), float : 0, double : 0, default : 1),                        \
 		 "this_cpu operations take integers and pointers of 1, 2, 4 or 8 bytes") +         \
-	 __cpu_alloc_check(__alignof__(__typeof__(v)) >= sizeof(v),                                \
+	 __cpu_alloc_check(__alignof__(v) >= sizeof(v),                                            \
 			   "this_cpu operations need natural alignment"))
+#ifdef __CHECKER__
+#define __cpu_alloc_number_size(v) __cpu_alloc_size(v)
+#define __cpu_alloc_bits(v, x) ((uint64_t)(uintptr_t)(x))
+#else
 #define __cpu_alloc_number_size(v)                                                                 \
 	(__cpu_alloc_size(v) +                                                                     \
 	 __cpu_alloc_check(_Generic((v), _Bool : 0, default : 1) &&                                \
 				   __builtin_classify_type((v)) == __builtin_classify_type(1),     \
 			   "only integers can be added to"))
-#ifdef __CHECKER__
-#define __cpu_alloc_bits(v, x) ((uint64_t)(uintptr_t)(x))
-#else
 #define __cpu_alloc_bits(v, x) cpu_alloc_bits(&(__typeof__(v)){(x)}, sizeof(v))
 #endif
 #define __cpu_alloc_value(v, x) ((__typeof__(v))(uintptr_t)(x))
@@ -346,7 +375,9 @@ template <class T> struct __cpu_alloc_number<T *>;
 #endif /* __cplusplus */
 
 /* Is @old a pointer to what v is? */
-#ifdef __CHECKER__
+#ifdef __cplusplus
+#define __cpu_alloc_same(v, old) (__cpu_alloc_field<__typeof__(v)>::same(old))
+#elif defined(__CHECKER__)
 #define __cpu_alloc_same(v, old) (old)
 #else
 #define __cpu_alloc_same(v, old) (1 ? (old) : (__typeof__(v) *)0)
@@ -369,6 +400,7 @@ template <class T> struct __cpu_alloc_number<T *>;
 
 /* The address of a pair, if its type is one. */
 #ifdef __cplusplus
+extern "C++" {
 template <class T> struct __cpu_alloc_pair {
 	static_assert(sizeof(T) == 16 && __alignof__(T) >= 16,
 		      "this needs 16 bytes, of a type that is aligned to 16");
@@ -377,6 +409,7 @@ template <class T> struct __cpu_alloc_pair {
 		return handle;
 	}
 };
+}
 #define __cpu_alloc_pair_at(v) (__cpu_alloc_pair<__typeof__(v)>::at(__cpu_alloc_at(v)))
 #elif defined(__CHECKER__)
 #define __cpu_alloc_pair_at(v) __cpu_alloc_at(v)

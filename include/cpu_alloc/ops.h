@@ -47,11 +47,12 @@
  *  1. One step. Towards everything else that runs on the same CPU (signal
  *     handlers of any thread, threads that it is preempted by or moved in front
  *     of) an operation happens as a whole, or not yet. Nothing is lost, nothing
- *     is done twice, nothing waits, no other CPU's instance is changed.
+ *     is done twice, nothing waits.
  *  2. It never fails. A thread that cannot work in this way (see below) works
- *     on an instance where atomic instructions keep the same promise.
+ *     on an instance where atomic instructions keep the same promise; it may be
+ *     that of a CPU which the thread has just left.
  *  3. No ordering. Towards other CPUs an operation orders nothing, not even
- *     itself among others of the same thread. (The compiler keeps their order.)
+ *     itself among others of the same thread.
  *  4. A reader on another CPU (CPU_PTR(), cpu_sum()) sees each integer whole, old
  *     or new. It may see the two of add2 apart.
  *  5. Nobody may write another CPU's instance, nor this CPU's by other means
@@ -64,7 +65,8 @@
  * Code in a plugin: see cpu_alloc_rseq_clear().
  *
  * __this_cpu_*(): the same, for a caller who excludes others (stays on its CPU,
- * no signal handler touches v): plain loads and stores.
+ * no signal handler touches v): plain loads and stores. With index=cid only for a
+ * thread that restartable sequences know.
  *
  * How it is done
  *
@@ -91,7 +93,7 @@
  * touches. In a process without restartable sequences everybody works by atomic
  * instructions on the instance of getcpu()'s CPU; cpu_alloc_path() tells.
  *
- * Cost: 8 instructions on x86-64, 11 on aarch64, beside the loading of two
+ * Cost: 9 instructions on x86-64, 10 on aarch64, beside the loading of two
  * constants of the library, which loops hoist.
  *
  * Included by cpu_alloc.h.
@@ -139,14 +141,15 @@ void cpu_sum_array_64(const uint64_t *ptr, size_t n, uint64_t *sums);
  * Afterwards every attempt at an operation that was running on that index has
  * been committed, and is visible to the caller, or aborted. What the caller
  * wrote before is seen by attempts that begin after. (Where there are no
- * restartable sequences it orders memory, but an operation that has begun may
- * still take its one atomic step.) With index=cid the kernel cannot name a CPU:
- * it is cpu_fence_all() then.
+ * restartable sequences, and on the area for strays, it orders memory, but an
+ * operation that has begun may still take its one atomic step.) With index=cid
+ * the kernel cannot name a CPU: it is cpu_fence_all() then.
  *
  * cpu_fence_all() - the same for all of them.
  *
- * Returns 0, or -1 and errno: EINVAL for an index that there is not, ENOSYS or
- * EPERM if the system refuses membarrier(). Thread-safe, signal-safe. Cost: a
+ * Returns 0, or -1 and errno: EINVAL for an index that there is not, or where
+ * membarrier() cannot fence restartable sequences (before Linux 5.10); ENOSYS or
+ * EPERM if the system refuses it. Thread-safe, signal-safe. Cost: a
  * system call, and an interrupt of each CPU concerned that runs this process; the
  * first call also registers the process, which may take milliseconds.
  */
@@ -183,12 +186,15 @@ enum cpu_alloc_op {
 	CPU_ALLOC_OP_CMPXCHG,
 };
 
-/* For the inline functions, when one attempt came to nothing. Return the old value. */
-uint64_t cpu_alloc_op_slow(enum cpu_alloc_op op, size_t size, uintptr_t handle, uint64_t value,
-			   uint64_t expected);
-void cpu_alloc_add2_slow(uintptr_t handle, uint64_t first, uint64_t second);
-void cpu_alloc_read2_slow(uintptr_t handle, uint64_t *first, uint64_t *second);
-void cpu_alloc_cmpxchg_128_slow(uintptr_t handle, cpu_alloc_u128 *expected, cpu_alloc_u128 value);
+/* For the inline functions, when one attempt came to nothing. The first returns the old value. */
+__attribute__((cold)) uint64_t cpu_alloc_op_slow(enum cpu_alloc_op op, size_t size,
+						 uintptr_t handle, uint64_t value,
+						 uint64_t expected);
+__attribute__((cold)) void cpu_alloc_add2_slow(uintptr_t handle, uint64_t first, uint64_t second);
+__attribute__((cold)) void cpu_alloc_read2_slow(uintptr_t handle, uint64_t *first,
+						uint64_t *second);
+__attribute__((cold)) void cpu_alloc_cmpxchg_128_slow(uintptr_t handle, cpu_alloc_u128 *expected,
+						      cpu_alloc_u128 value);
 
 /*
  * The real symbols: every operation as a function, for other languages. They
@@ -281,6 +287,6 @@ cpu_alloc_u128 this_cpu_cmpxchg_128(cpu_alloc_u128 *ptr, cpu_alloc_u128 old, cpu
 	__cpu_alloc_value(v, cpu_alloc_sum(__cpu_alloc_number_size(v), __cpu_alloc_at(v)))
 #define cpu_sum_array(p, n, sums)                                                                  \
 	cpu_alloc_sum_array(__cpu_alloc_number_size(*(p)), (uintptr_t)(p), n,                      \
-			    __cpu_alloc_same(*(p), sums))
+			    (void *)__cpu_alloc_same(*(p), sums))
 
 #endif /* CPU_ALLOC_OPS_H */

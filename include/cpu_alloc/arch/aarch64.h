@@ -21,7 +21,8 @@ static inline const char *cpu_alloc_thread_pointer(void)
 
 #if CPU_ALLOC_SECTIONS
 
-/* clang-format off: one instruction a line */
+/* One instruction a line: */
+/* clang-format off */
 
 /*
  * The frame of a critical section, up to the address of the instance in x9.
@@ -35,34 +36,36 @@ static inline const char *cpu_alloc_thread_pointer(void)
  * %[known] is the address of cpu_id; rseq_cs follows 4 bytes behind. The branch
  * to the stub is of the far kind: the stub is in another section.
  */
-#define CPU_ALLOC_SECTION(name, on_abort)                                                          \
-	".pushsection .data.rel.ro.cpu_alloc_rseq_cs, \"aw?\", @progbits\n\t"                      \
-	".balign 32\n"                                                                             \
-	"cpu_alloc_rseq_cs." name ".%=:\n\t"                                                       \
-	".long 0, 0\n\t"                                                                           \
-	".quad 1f, 2f - 1f, 3f\n\t"                                                                \
-	".popsection\n\t"                                                                          \
-	".pushsection .text.unlikely.cpu_alloc_rseq_abort, \"ax?\", @progbits\n\t"                 \
-	".inst 0xd428bc00\n"                                                                       \
-	"3:\n"                                                                                     \
-	"cpu_alloc_rseq_abort." name ".%=:\n\t" on_abort "\n\t"                                    \
-	".popsection\n"                                                                            \
-	"0:\n\t"                                                                                   \
-	"adrp x9, cpu_alloc_rseq_cs." name ".%=\n\t"                                               \
-	"add x9, x9, :lo12:cpu_alloc_rseq_cs." name ".%=\n\t"                                      \
-	"stur x9, [%[known], #4]\n"                                                                \
-	"1:\n\t"                                                                                   \
-	"ldr w9, [%[known]]\n\t"                                                                   \
-	"tbz w9, #31, 5f\n\t"                                                                      \
-	"b 3b\n"                                                                                   \
-	"5:\n\t"                                                                                   \
-	"ldr w9, [%[index]]\n\t"                                                                   \
+#define CPU_ALLOC_SECTION(name, on_abort)                                      \
+	".pushsection .data.rel.ro.cpu_alloc_rseq_cs, \"aw?\", @progbits\n\t"  \
+	".balign 32\n"                                                         \
+	"cpu_alloc_rseq_cs." name ".%=:\n\t"                                   \
+	".long 0, 0\n\t"                                                       \
+	".quad 1f, 2f - 1f, 3f\n\t"                                            \
+	".popsection\n\t"                                                      \
+	".pushsection .text.unlikely.cpu_alloc_rseq_abort, \"ax?\", @progbits\n\t" \
+	".inst 0xd428bc00\n"                                                   \
+	"3:\n"                                                                 \
+	"cpu_alloc_rseq_abort." name ".%=:\n\t"                                \
+	on_abort "\n\t"                                                        \
+	".popsection\n"                                                        \
+	"0:\n\t"                                                               \
+	"adrp x9, cpu_alloc_rseq_cs." name ".%=\n\t"                           \
+	"add x9, x9, :lo12:cpu_alloc_rseq_cs." name ".%=\n\t"                  \
+	"stur x9, [%[known], #4]\n"                                            \
+	"1:\n\t"                                                               \
+	"ldr w9, [%[known]]\n\t"                                               \
+	"tbz w9, #31, 5f\n\t"                                                  \
+	"b 3b\n"                                                               \
+	"5:\n\t"                                                               \
+	"ldr w9, [%[index]]\n\t"                                               \
 	"smaddl x9, w9, %w[stride], %[area_0]\n\t"
 
-#define CPU_ALLOC_SECTION_INPUTS                                                                   \
-	[known] "r"(cpu_alloc_thread_pointer() + cpu_alloc_known_offset),                          \
-		[index] "r"(cpu_alloc_thread_pointer() + cpu_alloc_index_offset),                  \
-		[area_0] "r"(handle + 2 * CPU_ALLOC_STRIDE), [stride] "r"((int)CPU_ALLOC_STRIDE)
+#define CPU_ALLOC_SECTION_INPUTS                                               \
+	[known] "r"(cpu_alloc_thread_pointer() + cpu_alloc_known_offset),      \
+	[index] "r"(cpu_alloc_thread_pointer() + cpu_alloc_index_offset),      \
+	[area_0] "r"(handle + 2 * CPU_ALLOC_STRIDE),                           \
+	[stride] "r"((int)CPU_ALLOC_STRIDE)
 
 /* Without a result, an attempt that came to nothing jumps to the label `failed`. */
 #define CPU_ALLOC_GOTO "b %l[failed]"
@@ -72,107 +75,106 @@ static inline const char *cpu_alloc_thread_pointer(void)
 #define CPU_ALLOC_SET "mov %w[failed], #1\n\tb 4f"
 
 /* @r: w or x, the kind of register for the value; @size: of loads and stores. */
-#define CPU_ALLOC_TRY_WRITE(width, size, r)                                                        \
-	__cpu_alloc_inline bool cpu_alloc_try_write_##width(uintptr_t handle,                      \
-							    uint##width##_t value)                 \
-	{                                                                                          \
-		__asm__ goto(                                                                      \
-			CPU_ALLOC_SECTION("write." #width, CPU_ALLOC_GOTO) "str" size " %" r       \
-									   "[value], [x9]\n2:"     \
-			:                                                                          \
-			: CPU_ALLOC_SECTION_INPUTS, [value] "rZ"(value)                            \
-			: "x9", "memory"                                                           \
-			: failed);                                                                 \
-		return true;                                                                       \
-	failed:                                                                                    \
-		return false;                                                                      \
-	}
+#define CPU_ALLOC_TRY_WRITE(width, size, r)                                    \
+__cpu_alloc_inline bool cpu_alloc_try_write_##width(uintptr_t handle,          \
+						    uint##width##_t value)     \
+{                                                                              \
+	__asm__ goto(CPU_ALLOC_SECTION("write." #width, CPU_ALLOC_GOTO)        \
+		     "str" size " %" r "[value], [x9]\n2:"                     \
+		     :                                                         \
+		     : CPU_ALLOC_SECTION_INPUTS, [value] "rZ"(value)           \
+		     : "x9", "memory"                                          \
+		     : failed);                                                \
+	return true;                                                           \
+failed:                                                                        \
+	return false;                                                          \
+}
 
-#define CPU_ALLOC_TRY_UPDATE(name, width, operation, size, r)                                      \
-	__cpu_alloc_inline bool cpu_alloc_try_##name##_##width(uintptr_t handle,                   \
-							       uint##width##_t value)              \
-	{                                                                                          \
-		__asm__ goto(CPU_ALLOC_SECTION(#name "." #width,                                   \
-					       CPU_ALLOC_GOTO) "ldr" size " " r                    \
-							       "10, [x9]\n\t" operation " " r      \
-							       "10, " r "10, %" r "[value]\n\t"    \
-							       "str" size " " r "10, [x9]\n2:"     \
-			     :                                                                     \
-			     : CPU_ALLOC_SECTION_INPUTS, [value] "r"(value)                        \
-			     : "x9", "x10", "memory"                                               \
-			     : failed);                                                            \
-		return true;                                                                       \
-	failed:                                                                                    \
-		return false;                                                                      \
-	}
+#define CPU_ALLOC_TRY_UPDATE(name, width, operation, size, r)                  \
+__cpu_alloc_inline bool cpu_alloc_try_##name##_##width(uintptr_t handle,       \
+						       uint##width##_t value)  \
+{                                                                              \
+	__asm__ goto(CPU_ALLOC_SECTION(#name "." #width, CPU_ALLOC_GOTO)       \
+		     "ldr" size " " r "10, [x9]\n\t"                           \
+		     operation " " r "10, " r "10, %" r "[value]\n\t"          \
+		     "str" size " " r "10, [x9]\n2:"                           \
+		     :                                                         \
+		     : CPU_ALLOC_SECTION_INPUTS, [value] "r"(value)            \
+		     : "x9", "x10", "memory"                                   \
+		     : failed);                                                \
+	return true;                                                           \
+failed:                                                                        \
+	return false;                                                          \
+}
 
-#define CPU_ALLOC_TRY_READ(width, size, r)                                                         \
-	__cpu_alloc_inline bool cpu_alloc_try_read_##width(uintptr_t handle,                       \
-							   uint##width##_t *value)                 \
-	{                                                                                          \
-		bool failed;                                                                       \
-                                                                                                   \
-		__asm__ volatile(CPU_ALLOC_CLEAR CPU_ALLOC_SECTION(                                \
-					 "read." #width, CPU_ALLOC_SET) "ldr" size " %" r          \
-									"[old], [x9]\n2:\n4:"      \
-				 : [old] "=r"(*value), [failed] "=&r"(failed)                      \
-				 : CPU_ALLOC_SECTION_INPUTS                                        \
-				 : "x9", "memory");                                                \
-		return !failed;                                                                    \
-	}
+#define CPU_ALLOC_TRY_READ(width, size, r)                                     \
+__cpu_alloc_inline bool cpu_alloc_try_read_##width(uintptr_t handle,           \
+						   uint##width##_t *value)     \
+{                                                                              \
+	bool failed;                                                           \
+                                                                               \
+	__asm__ volatile(CPU_ALLOC_CLEAR                                       \
+			 CPU_ALLOC_SECTION("read." #width, CPU_ALLOC_SET)      \
+			 "ldr" size " %" r "[old], [x9]\n2:\n4:"               \
+			 : [old] "=r"(*value), [failed] "=&r"(failed)          \
+			 : CPU_ALLOC_SECTION_INPUTS                            \
+			 : "x9", "memory");                                    \
+	return !failed;                                                        \
+}
 
 /* @update: from the old value, in %[old], make the new one in register @result. */
-#define CPU_ALLOC_TRY_EXCHANGE(name, width, update, result, size, r)                               \
-	__cpu_alloc_inline bool cpu_alloc_try_##name##_##width(uintptr_t handle,                   \
-							       uint##width##_t *value)             \
-	{                                                                                          \
-		uint##width##_t old;                                                               \
-		bool failed;                                                                       \
-                                                                                                   \
-		__asm__ volatile(CPU_ALLOC_CLEAR CPU_ALLOC_SECTION(                                \
-					 #name "." #width,                                         \
-					 CPU_ALLOC_SET) "ldr" size " %" r "[old], [x9]\n\t" update \
-							"str" size " " result ", [x9]\n2:\n4:"     \
-				 : [old] "=&r"(old), [failed] "=&r"(failed)                        \
-				 : CPU_ALLOC_SECTION_INPUTS, [value] "r"(*value)                   \
-				 : "x9", "x10", "memory");                                         \
-		*value = old;                                                                      \
-		return !failed;                                                                    \
-	}
+#define CPU_ALLOC_TRY_EXCHANGE(name, width, update, result, size, r)           \
+__cpu_alloc_inline bool cpu_alloc_try_##name##_##width(uintptr_t handle,       \
+						       uint##width##_t *value) \
+{                                                                              \
+	uint##width##_t old;                                                   \
+	bool failed;                                                           \
+                                                                               \
+	__asm__ volatile(CPU_ALLOC_CLEAR                                       \
+			 CPU_ALLOC_SECTION(#name "." #width, CPU_ALLOC_SET)    \
+			 "ldr" size " %" r "[old], [x9]\n\t"                   \
+			 update                                                \
+			 "str" size " " result ", [x9]\n2:\n4:"                \
+			 : [old] "=&r"(old), [failed] "=&r"(failed)            \
+			 : CPU_ALLOC_SECTION_INPUTS, [value] "r"(*value)       \
+			 : "x9", "x10", "memory");                             \
+	*value = old;                                                          \
+	return !failed;                                                        \
+}
 
 /* Other than expected: out, without a commit. @extension: of values below 32 bits. */
-#define CPU_ALLOC_TRY_CMPXCHG(width, extension, size, r)                                           \
-	__cpu_alloc_inline bool cpu_alloc_try_cmpxchg_##width(                                     \
-		uintptr_t handle, uint##width##_t *expected, uint##width##_t value)                \
-	{                                                                                          \
-		uint##width##_t old;                                                               \
-		bool failed;                                                                       \
-                                                                                                   \
-		__asm__ volatile(                                                                  \
-			CPU_ALLOC_CLEAR CPU_ALLOC_SECTION(                                         \
-				"cmpxchg." #width,                                                 \
-				CPU_ALLOC_SET) "ldr" size " %" r "[old], [x9]\n\t"                 \
-					       "cmp %" r "[old], %" r "[expected]" extension       \
-					       "\n\t"                                              \
-					       "b.ne 4f\n\t"                                       \
-					       "str" size " %" r "[value], [x9]\n2:\n4:"           \
-			: [old] "=&r"(old), [failed] "=&r"(failed)                                 \
-			: CPU_ALLOC_SECTION_INPUTS, [expected] "r"(*expected), [value] "r"(value)  \
-			: "x9", "memory", "cc");                                                   \
-		*expected = old;                                                                   \
-		return !failed;                                                                    \
-	}
+#define CPU_ALLOC_TRY_CMPXCHG(width, extension, size, r)                       \
+__cpu_alloc_inline bool cpu_alloc_try_cmpxchg_##width(uintptr_t handle,        \
+						      uint##width##_t *expected, \
+						      uint##width##_t value)   \
+{                                                                              \
+	uint##width##_t old;                                                   \
+	bool failed;                                                           \
+                                                                               \
+	__asm__ volatile(CPU_ALLOC_CLEAR                                       \
+			 CPU_ALLOC_SECTION("cmpxchg." #width, CPU_ALLOC_SET)   \
+			 "ldr" size " %" r "[old], [x9]\n\t"                   \
+			 "cmp %" r "[old], %" r "[expected]" extension "\n\t"  \
+			 "b.ne 4f\n\t"                                         \
+			 "str" size " %" r "[value], [x9]\n2:\n4:"             \
+			 : [old] "=&r"(old), [failed] "=&r"(failed)            \
+			 : CPU_ALLOC_SECTION_INPUTS, [expected] "r"(*expected), \
+			   [value] "r"(value)                                  \
+			 : "x9", "memory", "cc");                              \
+	*expected = old;                                                       \
+	return !failed;                                                        \
+}
 
-#define CPU_ALLOC_TRY_ALL(width, size, r, extension)                                               \
-	CPU_ALLOC_TRY_READ(width, size, r)                                                         \
-	CPU_ALLOC_TRY_WRITE(width, size, r)                                                        \
-	CPU_ALLOC_TRY_UPDATE(add, width, "add", size, r)                                           \
-	CPU_ALLOC_TRY_UPDATE(and, width, "and", size, r)                                           \
-	CPU_ALLOC_TRY_UPDATE(or, width, "orr", size, r)                                            \
-	CPU_ALLOC_TRY_EXCHANGE(xadd, width, "add " r "10, %" r "[old], %" r "[value]\n\t", r "10", \
-			       size, r)                                                            \
-	CPU_ALLOC_TRY_EXCHANGE(xchg, width, "", "%" r "[value]", size, r)                          \
-	CPU_ALLOC_TRY_CMPXCHG(width, extension, size, r)
+#define CPU_ALLOC_TRY_ALL(width, size, r, extension)                           \
+CPU_ALLOC_TRY_READ(width, size, r)                                             \
+CPU_ALLOC_TRY_WRITE(width, size, r)                                            \
+CPU_ALLOC_TRY_UPDATE(add, width, "add", size, r)                               \
+CPU_ALLOC_TRY_UPDATE(and, width, "and", size, r)                               \
+CPU_ALLOC_TRY_UPDATE(or, width, "orr", size, r)                                \
+CPU_ALLOC_TRY_EXCHANGE(xadd, width, "add " r "10, %" r "[old], %" r "[value]\n\t", \
+		       r "10", size, r)                                        \
+CPU_ALLOC_TRY_EXCHANGE(xchg, width, "", "%" r "[value]", size, r)              \
+CPU_ALLOC_TRY_CMPXCHG(width, extension, size, r)
 
 CPU_ALLOC_TRY_ALL(8, "b", "w", ", uxtb")
 CPU_ALLOC_TRY_ALL(16, "h", "w", ", uxth")
@@ -239,7 +241,8 @@ __cpu_alloc_inline bool cpu_alloc_try_cmpxchg_128(uintptr_t handle, cpu_alloc_u1
 			   [expected_high] "r"(expected_high), [value_low] "r"((uint64_t)value),
 			   [value_high] "r"((uint64_t)(value >> 64))
 			 : "x9", "x10", "memory", "cc");
-	*expected = (cpu_alloc_u128)high << 64 | low;
+	if (!failed)
+		*expected = (cpu_alloc_u128)high << 64 | low;
 	return !failed;
 }
 

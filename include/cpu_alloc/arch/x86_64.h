@@ -29,11 +29,12 @@ static inline const char *cpu_alloc_thread_pointer(void)
 
 #if CPU_ALLOC_SECTIONS
 
-/* clang-format off: one instruction a line */
+/* One instruction a line: */
+/* clang-format off */
 
 /*
  * The frame of a critical section, up to the address of the instance, without
- * the two strides, in register @at. Labels: 1 start, 2 end (the user's), 3 abort.
+ * the two strides, in rax. Labels: 1 start, 2 end (the user's), 3 abort.
  *
  * The descriptor has a symbol that names the operation. It lies in memory that
  * is read-only after relocation; "?" makes it, and the abort stub, members of the
@@ -41,114 +42,153 @@ static inline const char *cpu_alloc_thread_pointer(void)
  * The bytes before the stub are the signature that the kernel asks for, dressed
  * as an instruction (ud1) for disassemblers.
  *
- * %[known] leads to cpu_id; rseq_cs follows 4 bytes behind.
+ * %[known] leads to cpu_id; rseq_cs follows 4 bytes behind. An index that is known
+ * is not negative, so it needs no sign: plain loads of 32 bits take fewer slots
+ * in some processors than an extension of the sign or a comparison with memory.
  */
-#define CPU_ALLOC_SECTION(name, at, on_abort)                                                      \
-	".pushsection .data.rel.ro.cpu_alloc_rseq_cs, \"aw?\", @progbits\n\t"                      \
-	".balign 32\n"                                                                             \
-	"cpu_alloc_rseq_cs." name ".%=:\n\t"                                                       \
-	".long 0, 0\n\t"                                                                           \
-	".quad 1f, 2f - 1f, 3f\n\t"                                                                \
-	".popsection\n\t"                                                                          \
-	".pushsection .text.unlikely.cpu_alloc_rseq_abort, \"ax?\", @progbits\n\t"                 \
-	".byte 0x0f, 0xb9, 0x3d\n\t"                                                               \
-	".long 0x53053053\n"                                                                       \
-	"3:\n"                                                                                     \
-	"cpu_alloc_rseq_abort." name ".%=:\n\t" on_abort "\n\t"                                    \
-	".popsection\n\t"                                                                          \
-	"leaq cpu_alloc_rseq_cs." name ".%=(%%rip), %%" at "\n\t"                                  \
-	"movq %%" at ", %%fs:4(%[known])\n"                                                        \
-	"1:\n\t"                                                                                   \
-	"cmpl $0, %%fs:(%[known])\n\t"                                                             \
-	"jl 3b\n\t"                                                                                \
-	"movslq %%fs:(%[index]), %%" at "\n\t"                                                     \
-	"imulq %[stride], %%" at ", %%" at "\n\t"                                                  \
-	"addq %[handle], %%" at "\n\t"
+#define CPU_ALLOC_SECTION(name, on_abort)                                      \
+	".pushsection .data.rel.ro.cpu_alloc_rseq_cs, \"aw?\", @progbits\n\t"  \
+	".balign 32\n"                                                         \
+	"cpu_alloc_rseq_cs." name ".%=:\n\t"                                   \
+	".long 0, 0\n\t"                                                       \
+	".quad 1f, 2f - 1f, 3f\n\t"                                            \
+	".popsection\n\t"                                                      \
+	".pushsection .text.unlikely.cpu_alloc_rseq_abort, \"ax?\", @progbits\n\t" \
+	".byte 0x0f, 0xb9, 0x3d\n\t"                                           \
+	".long 0x53053053\n"                                                   \
+	"3:\n"                                                                 \
+	"cpu_alloc_rseq_abort." name ".%=:\n\t"                                \
+	on_abort "\n\t"                                                        \
+	".popsection\n\t"                                                      \
+	"leaq cpu_alloc_rseq_cs." name ".%=(%%rip), %%rax\n\t"                 \
+	"movq %%rax, %%fs:4(%[known])\n"                                       \
+	"1:\n\t"                                                               \
+	"movl %%fs:(%[known]), %%eax\n\t"                                      \
+	"testl %%eax, %%eax\n\t"                                               \
+	"js 3b\n\t"                                                            \
+	"movl %%fs:(%[index]), %%eax\n\t"                                      \
+	"imulq %[stride], %%rax, %%rax\n\t"                                    \
+	"addq %[handle], %%rax\n\t"
 
-#define CPU_ALLOC_SECTION_INPUTS                                                                   \
-	[known] "r"(cpu_alloc_known_offset), [index] "r"(cpu_alloc_index_offset),                  \
-		[handle] "r"(handle), [stride] "i"(CPU_ALLOC_STRIDE),                              \
-		[strides] "i"(2 * CPU_ALLOC_STRIDE)
+#define CPU_ALLOC_SECTION_INPUTS                                               \
+	[known] "r"(cpu_alloc_known_offset),                                   \
+	[index] "r"(cpu_alloc_index_offset),                                   \
+	[handle] "r"(handle),                                                  \
+	[stride] "i"(CPU_ALLOC_STRIDE),                                        \
+	[strides] "i"(2 * CPU_ALLOC_STRIDE),                                   \
+	[strides_8] "i"(2 * CPU_ALLOC_STRIDE + 8)
 
 /* Without a result, an attempt that came to nothing jumps to the label `failed`. */
 #define CPU_ALLOC_GOTO "jmp %l[failed]"
 
-/* With a result, the carry flag tells: gcc before 11 has no jumps out of asm with results. */
-#define CPU_ALLOC_CARRY "stc\n\tjmp 4f"
-#define CPU_ALLOC_CARRY_END "\n2:\n\tclc\n4:"
+/*
+ * With a result, the address is one too: 0 after an attempt that came to nothing.
+ * (gcc before 11 has no jumps out of asm with results, and later ones had faults there.)
+ */
+#define CPU_ALLOC_NOWHERE "xorl %%eax, %%eax\n\tjmp 2f"
 
 /* @operation: one instruction from %[value] to memory. */
-#define CPU_ALLOC_TRY_TO_MEMORY(name, width, operation, modifier, constraint)                      \
-	__cpu_alloc_inline bool cpu_alloc_try_##name##_##width(uintptr_t handle,                   \
-							       uint##width##_t value)              \
-	{                                                                                          \
-		__asm__ goto(CPU_ALLOC_SECTION(#name "." #width, "rax", CPU_ALLOC_GOTO) operation  \
-			     " %" modifier "[value], %c[strides](%%rax)\n2:"                       \
-			     :                                                                     \
-			     : CPU_ALLOC_SECTION_INPUTS, [value] constraint(value)                 \
-			     : "rax", "memory", "cc"                                               \
-			     : failed);                                                            \
-		return true;                                                                       \
-	failed:                                                                                    \
-		return false;                                                                      \
-	}
+#define CPU_ALLOC_TRY_TO_MEMORY(name, width, operation, r, constraint)         \
+__cpu_alloc_inline bool cpu_alloc_try_##name##_##width(uintptr_t handle,       \
+						       uint##width##_t value)  \
+{                                                                              \
+	__asm__ goto(CPU_ALLOC_SECTION(#name "." #width, CPU_ALLOC_GOTO)       \
+		     operation " %" r "[value], %c[strides](%%rax)\n2:"        \
+		     :                                                         \
+		     : CPU_ALLOC_SECTION_INPUTS, [value] constraint(value)     \
+		     : "rax", "memory", "cc"                                   \
+		     : failed);                                                \
+	return true;                                                           \
+failed:                                                                        \
+	return false;                                                          \
+}
 
-/* @operation: one instruction that exchanges *@value and memory. */
-#define CPU_ALLOC_TRY_EXCHANGE(name, width, operation, modifier)                                   \
-	__cpu_alloc_inline bool cpu_alloc_try_##name##_##width(uintptr_t handle,                   \
-							       uint##width##_t *value)             \
-	{                                                                                          \
-		bool failed;                                                                       \
-                                                                                                   \
-		__asm__ volatile(CPU_ALLOC_SECTION(#name "." #width, "rax", CPU_ALLOC_CARRY)       \
-					 operation                                                 \
-				 " %" modifier "[value], %c[strides](%%rax)" CPU_ALLOC_CARRY_END   \
-				 : [value] "+r"(*value), "=@ccc"(failed)                           \
-				 : CPU_ALLOC_SECTION_INPUTS                                        \
-				 : "rax", "memory");                                               \
-		return !failed;                                                                    \
-	}
+/*
+ * Loads and stores, not xchg, xadd and cmpxchg: the first locks the line, with or
+ * without a prefix, and the others take several times as long. The section makes
+ * one step of them. @size: of the instruction; @r: of the register.
+ */
+#define CPU_ALLOC_TRY_READ(width, size, r)                                     \
+__cpu_alloc_inline bool cpu_alloc_try_read_##width(uintptr_t handle,           \
+						   uint##width##_t *value)     \
+{                                                                              \
+	uintptr_t at;                                                          \
+                                                                               \
+	__asm__ volatile(CPU_ALLOC_SECTION("read." #width, CPU_ALLOC_NOWHERE)  \
+			 "mov" size " %c[strides](%%rax), %" r "[value]\n2:"   \
+			 : [value] "=r"(*value), "=&a"(at)                     \
+			 : CPU_ALLOC_SECTION_INPUTS                            \
+			 : "memory", "cc");                                    \
+	return at != 0;                                                        \
+}
 
-#define CPU_ALLOC_TRY_READ(width, operation, modifier)                                             \
-	__cpu_alloc_inline bool cpu_alloc_try_read_##width(uintptr_t handle,                       \
-							   uint##width##_t *value)                 \
-	{                                                                                          \
-		bool failed;                                                                       \
-                                                                                                   \
-		__asm__ volatile(CPU_ALLOC_SECTION("read." #width, "rax", CPU_ALLOC_CARRY)         \
-					 operation " %c[strides](%%rax), %" modifier               \
-						   "[value]" CPU_ALLOC_CARRY_END                   \
-				 : [value] "=r"(*value), "=@ccc"(failed)                           \
-				 : CPU_ALLOC_SECTION_INPUTS                                        \
-				 : "rax", "memory");                                               \
-		return !failed;                                                                    \
-	}
+#define CPU_ALLOC_TRY_XCHG(width, size, r)                                     \
+__cpu_alloc_inline bool cpu_alloc_try_xchg_##width(uintptr_t handle,           \
+						   uint##width##_t *value)     \
+{                                                                              \
+	uint##width##_t old;                                                   \
+	uintptr_t at;                                                          \
+                                                                               \
+	__asm__ volatile(CPU_ALLOC_SECTION("xchg." #width, CPU_ALLOC_NOWHERE)  \
+			 "mov" size " %c[strides](%%rax), %" r "[old]\n\t"     \
+			 "mov" size " %" r "[value], %c[strides](%%rax)\n2:"   \
+			 : [old] "=&r"(old), "=&a"(at)                         \
+			 : CPU_ALLOC_SECTION_INPUTS, [value] "r"(*value)       \
+			 : "memory", "cc");                                    \
+	*value = old;                                                          \
+	return at != 0;                                                        \
+}
 
-/* cmpxchg compares with, and leaves what it found in, rax. */
-#define CPU_ALLOC_TRY_CMPXCHG(width, operation, modifier)                                          \
-	__cpu_alloc_inline bool cpu_alloc_try_cmpxchg_##width(                                     \
-		uintptr_t handle, uint##width##_t *expected, uint##width##_t value)                \
-	{                                                                                          \
-		bool failed;                                                                       \
-                                                                                                   \
-		__asm__ volatile(CPU_ALLOC_SECTION("cmpxchg." #width, "rdx", CPU_ALLOC_CARRY)      \
-					 operation                                                 \
-				 " %" modifier "[value], %c[strides](%%rdx)" CPU_ALLOC_CARRY_END   \
-				 : "+a"(*expected), "=@ccc"(failed)                                \
-				 : CPU_ALLOC_SECTION_INPUTS, [value] "r"(value)                    \
-				 : "rdx", "memory");                                               \
-		return !failed;                                                                    \
-	}
+/* The old value is made of the sum: whoever wants the sum gets it without an addition. */
+#define CPU_ALLOC_TRY_XADD(width, size, r)                                     \
+__cpu_alloc_inline bool cpu_alloc_try_xadd_##width(uintptr_t handle,           \
+						   uint##width##_t *value)     \
+{                                                                              \
+	uint##width##_t sum;                                                   \
+	uintptr_t at;                                                          \
+                                                                               \
+	__asm__ volatile(CPU_ALLOC_SECTION("xadd." #width, CPU_ALLOC_NOWHERE)  \
+			 "mov" size " %c[strides](%%rax), %" r "[sum]\n\t"     \
+			 "add" size " %" r "[value], %" r "[sum]\n\t"          \
+			 "mov" size " %" r "[sum], %c[strides](%%rax)\n2:"     \
+			 : [sum] "=&r"(sum), "=&a"(at)                         \
+			 : CPU_ALLOC_SECTION_INPUTS, [value] "r"(*value)       \
+			 : "memory", "cc");                                    \
+	*value = (uint##width##_t)(sum - *value);                              \
+	return at != 0;                                                        \
+}
 
-#define CPU_ALLOC_TRY_ALL(width, suffix, modifier, constant)                                       \
-	CPU_ALLOC_TRY_READ(width, "mov" suffix, modifier)                                          \
-	CPU_ALLOC_TRY_TO_MEMORY(write, width, "mov" suffix, modifier, constant "r")                \
-	CPU_ALLOC_TRY_TO_MEMORY(add, width, "add" suffix, modifier, constant "r")                  \
-	CPU_ALLOC_TRY_TO_MEMORY(and, width, "and" suffix, modifier, constant "r")                  \
-	CPU_ALLOC_TRY_TO_MEMORY(or, width, "or" suffix, modifier, constant "r")                    \
-	CPU_ALLOC_TRY_EXCHANGE(xchg, width, "xchg" suffix, modifier)                               \
-	CPU_ALLOC_TRY_EXCHANGE(xadd, width, "xadd" suffix, modifier)                               \
-	CPU_ALLOC_TRY_CMPXCHG(width, "cmpxchg" suffix, modifier)
+/* Other than expected: out, without a commit. */
+#define CPU_ALLOC_TRY_CMPXCHG(width, size, r)                                  \
+__cpu_alloc_inline bool cpu_alloc_try_cmpxchg_##width(uintptr_t handle,        \
+						      uint##width##_t *expected, \
+						      uint##width##_t value)   \
+{                                                                              \
+	uint##width##_t old;                                                   \
+	uintptr_t at;                                                          \
+                                                                               \
+	__asm__ volatile(CPU_ALLOC_SECTION("cmpxchg." #width, CPU_ALLOC_NOWHERE) \
+			 "mov" size " %c[strides](%%rax), %" r "[old]\n\t"     \
+			 "cmp" size " %" r "[expected], %" r "[old]\n\t"       \
+			 "jne 2f\n\t"                                          \
+			 "mov" size " %" r "[value], %c[strides](%%rax)\n2:"   \
+			 : [old] "=&r"(old), "=&a"(at)                         \
+			 : CPU_ALLOC_SECTION_INPUTS, [expected] "r"(*expected), \
+			   [value] "r"(value)                                  \
+			 : "memory", "cc");                                    \
+	*expected = old;                                                       \
+	return at != 0;                                                        \
+}
+
+#define CPU_ALLOC_TRY_ALL(width, size, r, constant)                            \
+CPU_ALLOC_TRY_READ(width, size, r)                                             \
+CPU_ALLOC_TRY_TO_MEMORY(write, width, "mov" size, r, constant "r")             \
+CPU_ALLOC_TRY_TO_MEMORY(add, width, "add" size, r, constant "r")               \
+CPU_ALLOC_TRY_TO_MEMORY(and, width, "and" size, r, constant "r")               \
+CPU_ALLOC_TRY_TO_MEMORY(or, width, "or" size, r, constant "r")                 \
+CPU_ALLOC_TRY_XADD(width, size, r)                                             \
+CPU_ALLOC_TRY_XCHG(width, size, r)                                             \
+CPU_ALLOC_TRY_CMPXCHG(width, size, r)
 
 CPU_ALLOC_TRY_ALL(8, "b", "b", "i")
 CPU_ALLOC_TRY_ALL(16, "w", "w", "i")
@@ -157,17 +197,17 @@ CPU_ALLOC_TRY_ALL(64, "q", "q", "e")
 
 /* clang-format on */
 
-/* Two of 64 bits: in one register, hence in one instruction. */
+/* Two of 64 bits: stored from one register, hence by one instruction. */
 typedef long long cpu_alloc_v2di __attribute__((vector_size(16)));
 
 __cpu_alloc_inline bool cpu_alloc_try_add2(uintptr_t handle, uint64_t first, uint64_t second)
 {
 	const cpu_alloc_v2di pair = {(long long)first, (long long)second};
 
-	__asm__ goto(CPU_ALLOC_SECTION("add2", "rax",
-				       CPU_ALLOC_GOTO) "movdqa %c[strides](%%rax), %%xmm0\n\t"
-						       "paddq %[pair], %%xmm0\n\t"
-						       "movdqa %%xmm0, %c[strides](%%rax)\n2:"
+	__asm__ goto(CPU_ALLOC_SECTION("add2", CPU_ALLOC_GOTO)
+		     "movdqa %c[strides](%%rax), %%xmm0\n\t"
+		     "paddq %[pair], %%xmm0\n\t"
+		     "movdqa %%xmm0, %c[strides](%%rax)\n2:"
 		     :
 		     : CPU_ALLOC_SECTION_INPUTS, [pair] "x"(pair)
 		     : "rax", "xmm0", "memory", "cc"
@@ -179,36 +219,40 @@ failed:
 
 __cpu_alloc_inline bool cpu_alloc_try_read2(uintptr_t handle, uint64_t *first, uint64_t *second)
 {
-	cpu_alloc_v2di pair;
-	bool failed;
+	uintptr_t at;
 
-	__asm__ volatile(
-		CPU_ALLOC_SECTION(
-			"read2", "rax",
-			CPU_ALLOC_CARRY) "movdqa %c[strides](%%rax), %[pair]" CPU_ALLOC_CARRY_END
-		: [pair] "=x"(pair), "=@ccc"(failed)
-		: CPU_ALLOC_SECTION_INPUTS
-		: "rax", "memory");
-	*first = (uint64_t)pair[0];
-	*second = (uint64_t)pair[1];
-	return !failed;
+	__asm__ volatile(CPU_ALLOC_SECTION("read2", CPU_ALLOC_NOWHERE)
+			 "movq %c[strides](%%rax), %[first]\n\t"
+			 "movq %c[strides_8](%%rax), %[second]\n2:"
+			 : [first] "=&r"(*first), [second] "=&r"(*second), "=&a"(at)
+			 : CPU_ALLOC_SECTION_INPUTS
+			 : "memory", "cc");
+	return at != 0;
 }
 
 __cpu_alloc_inline bool cpu_alloc_try_cmpxchg_128(uintptr_t handle, cpu_alloc_u128 *expected,
 						  cpu_alloc_u128 value)
 {
-	uint64_t low = (uint64_t)*expected, high = (uint64_t)(*expected >> 64);
-	bool failed;
+	const cpu_alloc_v2di pair = {(long long)value, (long long)(value >> 64)};
+	uint64_t low, high;
+	uintptr_t at;
 
-	__asm__ volatile(
-		CPU_ALLOC_SECTION(
-			"cmpxchg.128", "rsi",
-			CPU_ALLOC_CARRY) "cmpxchg16b %c[strides](%%rsi)" CPU_ALLOC_CARRY_END
-		: "+a"(low), "+d"(high), "=@ccc"(failed)
-		: CPU_ALLOC_SECTION_INPUTS, "b"((uint64_t)value), "c"((uint64_t)(value >> 64))
-		: "rsi", "memory");
-	*expected = (cpu_alloc_u128)high << 64 | low;
-	return !failed;
+	__asm__ volatile(CPU_ALLOC_SECTION("cmpxchg.128", CPU_ALLOC_NOWHERE)
+			 "movq %c[strides](%%rax), %[low]\n\t"
+			 "movq %c[strides_8](%%rax), %[high]\n\t"
+			 "cmpq %[expected_low], %[low]\n\t"
+			 "jne 2f\n\t"
+			 "cmpq %[expected_high], %[high]\n\t"
+			 "jne 2f\n\t"
+			 "movdqa %[pair], %c[strides](%%rax)\n2:"
+			 : [low] "=&r"(low), [high] "=&r"(high), "=&a"(at)
+			 : CPU_ALLOC_SECTION_INPUTS, [pair] "x"(pair),
+			   [expected_low] "rm"((uint64_t)*expected),
+			   [expected_high] "rm"((uint64_t)(*expected >> 64))
+			 : "memory", "cc");
+	if (at)
+		*expected = (cpu_alloc_u128)high << 64 | low;
+	return at != 0;
 }
 
 #endif /* CPU_ALLOC_SECTIONS */
