@@ -30,6 +30,15 @@ EOT
 "$bench-library" zeroed
 "$bench-library" zeroed 512
 "$bench-stride"
+for index in cpu cid; do
+	CPU_ALLOC=index=$index "$bench-ops" add "index=$index"
+done
+GLIBC_TUNABLES=glibc.pthread.rseq=0 "$bench-ops" add "own registration"
+CPU_ALLOC=rseq=off "$bench-ops" add "rseq=off"
+"$bench-ops" others "index=cpu"
+"$bench-ops-threads"
+"$bench-ops-sum"
+"$bench-ops-sum" 64
 
 # The highest byte ever used per byte asked at the peak, of a recorded trace.
 number()
