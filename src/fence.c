@@ -19,7 +19,7 @@ static int membarrier(int command, unsigned int flags, int cpu)
 	return (int)syscall(SYS_membarrier, command, flags, cpu);
 }
 
-/* A process has to be registered, and a child of fork() anew. */
+/* A process has to be registered first. */
 static int fence(int cpu)
 {
 	const int command = index_by_sections() ? PRIVATE_EXPEDITED_RSEQ : PRIVATE_EXPEDITED;
