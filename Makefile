@@ -9,11 +9,12 @@ DESTDIR ?=
 FUZZ_SECONDS ?= 600
 
 .DEFAULT_GOAL = help
-.PHONY: help run check bench fuzz install clean
+.PHONY: help run check check-vm bench fuzz install clean
 
 help:
 	@echo 'make run      build, replay a recorded trace and draw the area'
 	@echo 'make check    build and run all tests: gcc, clang, sanitizers, valgrind'
+	@echo 'make check-vm build for AArch64 and run tests there, in a machine under QEMU'
 	@echo 'make bench    run the benchmarks; CSV to standard output'
 	@echo 'make fuzz     run the fuzzers for FUZZ_SECONDS each ($(FUZZ_SECONDS))'
 	@echo 'make install  build and install below PREFIX ($(PREFIX)); understands DESTDIR, LIBDIR'
@@ -29,6 +30,10 @@ check:
 	@scripts/setup check
 	@scripts/check
 
+check-vm:
+	@scripts/setup check-vm
+	@scripts/check-vm
+
 bench:
 	@scripts/setup bench
 	@scripts/configure $(BUILD) >&2
@@ -42,8 +47,8 @@ fuzz:
 install:
 	@scripts/setup install
 	@scripts/configure $(BUILD) -Dprefix='$(PREFIX)' -Dlibdir='$(LIBDIR)'
-	ninja -C $(BUILD)
+	ninja -C $(BUILD) installed
 	$(if $(DESTDIR),DESTDIR="$$(realpath -m '$(DESTDIR)')") meson install -C $(BUILD) --no-rebuild
 
 clean:
-	rm -rf $(BUILD) build-clang build-asan
+	rm -rf $(BUILD) build-clang build-asan build-aarch64 build-vm

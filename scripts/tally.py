@@ -1,17 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
-"""tally.py LOG...: add up the checks in Meson's testlog.json of several runs.
+"""tally.py [--at-least N] LOG...: add up the checks in Meson's testlog.json of several runs.
 
-Counted are TAP points; a test that only has an exit status is one. Meson's own
-sums do not serve: it takes a TAP program that prints no plan, or nothing at
-all, for a good one, and adds expected failures to the passed.
+Counted are TAP points; a test that only has an exit status is one, and so is one
+that Meson does not know, such as a machine to run tests in. Meson's own sums do
+not serve: it takes a TAP program that prints no plan, or nothing at all, for a
+good one, and adds expected failures to the passed.
 
     passed    ok
     failed    not ok; ok of a check that is marked as expected to fail; a
               program that crashed, timed out, broke off or printed no plan
     expected  not ok, marked "# TODO reason"
     skipped   ok, marked "# SKIP reason"
+
+Fewer than N passed are one more failure.
 """
+import argparse
 import json
 import pathlib
 import re
@@ -90,15 +94,17 @@ def count_test(test, protocol):
     return tally
 
 
+def title(test):
+    """How Meson's log names a test."""
+    project = test["suite"][0].partition(":")[0]
+    suites = "+".join(s.partition(":")[2] for s in test["suite"] if ":" in s)
+    return f"{project}:{suites} / {test['name']}" if suites else f"{project} / {test['name']}"
+
+
 def protocols(build):
-    """Meson's log names a test as `project:suite / test`, but not its protocol."""
-    found = {}
-    for test in json.loads((build / "meson-info/intro-tests.json").read_text()):
-        project = test["suite"][0].partition(":")[0]
-        suites = "+".join(s.partition(":")[2] for s in test["suite"] if ":" in s)
-        title = f"{project}:{suites}" if suites else project
-        found[f"{title} / {test['name']}"] = test["protocol"]
-    return found
+    """Meson's log does not have them."""
+    tests = json.loads((build / "meson-info/intro-tests.json").read_text())
+    return {title(test): test["protocol"] for test in tests}
 
 
 def count_log(log):
@@ -111,7 +117,7 @@ def count_log(log):
         return run, tally
     protocol = protocols(build)
     for test in tests:
-        one = count_test(test, protocol[test["name"]])
+        one = count_test(test, protocol.get(test["name"], "exitcode"))
         one.failed = [f"{run}: {test['name']}: {text}" for text in one.failed]
         tally.add(one)
     return run, tally
@@ -122,13 +128,19 @@ def by_numbers(text):
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", text)]
 
 
-def main(logs):
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--at-least", type=int, default=0)
+    parser.add_argument("logs", nargs="+", type=pathlib.Path)
+    options = parser.parse_args()
     total = Tally()
     print()
-    for log in logs:
-        run, tally = count_log(pathlib.Path(log))
+    for log in options.logs:
+        run, tally = count_log(log)
         print(f"{run}: {tally}")
         total.add(tally)
+    if total.passed < options.at_least:
+        total.failed.append(f"only {total.passed} passed, at least {options.at_least} are due")
     for text in sorted(set(total.expected), key=by_numbers):
         print(f"expected to fail: {text}")
     for text in total.failed:
@@ -138,4 +150,4 @@ def main(logs):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

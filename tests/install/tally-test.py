@@ -30,22 +30,23 @@ CASES = [
     ("time-out", "tap", "TIMEOUT", -15, "ok 1 - a\n", "1 passed, 1 failed", "timed out"),
     ("exit status 0", "exitcode", "OK", 0, "", "1 passed, 0 failed", ""),
     ("exit status 1", "exitcode", "FAIL", 1, "", "0 passed, 1 failed", "status 1"),
+    ("not Meson's", None, "ERROR", 1, "", "0 passed, 1 failed", "not Meson's: ended with status 1"),
 ]
 
 
-def tally(folder, cases):
+def tally(folder, cases, *options):
     """A build folder as Meson leaves it, and what tally.py says of it."""
     for below in "meson-logs", "meson-info":
         (folder / below).mkdir(exist_ok=True)
     tests = [{"name": name, "suite": ["p:s"], "protocol": protocol}
-             for name, protocol, *_ in cases]
+             for name, protocol, *_ in cases if protocol]
     (folder / "meson-info/intro-tests.json").write_text(json.dumps(tests))
     log = folder / "meson-logs/testlog.json"
     log.write_text("".join(
         json.dumps({"name": f"p:s / {name}", "result": result, "returncode": status,
                     "stdout": output}) + "\n"
         for name, _, result, status, output, *_ in cases))
-    return run(sys.argv[1], log)
+    return run(sys.argv[1], *options, log)
 
 
 def check(name, result, line, text):
@@ -60,7 +61,10 @@ with tempfile.TemporaryDirectory() as temporary:
     build = pathlib.Path(temporary)
     for case in CASES:
         check(case[0], tally(build, [case]), case[5], case[6])
-    check("the sum", tally(build, CASES), "13 passed, 10 failed", "")
+    check("the sum", tally(build, CASES), "13 passed, 11 failed", "")
+    check("enough", tally(build, CASES[:1], "--at-least", 2), "2 passed, 0 failed", "")
+    check("too few", tally(build, CASES[:1], "--at-least", 3), "2 passed, 1 failed",
+          "FAILED: only 2 passed, at least 3 are due")
     check("no tests", tally(build, []), "0 passed, 1 failed", "no tests ran")
     (build / "meson-logs/testlog.json").unlink()
     check("no log", run(sys.argv[1], build / "meson-logs/testlog.json"), "0 passed, 1 failed",

@@ -27,7 +27,7 @@ trap 'rm -rf "$parts"' EXIT
 for source; do
 	$compiler $flags -c "$source" -o "$parts/$(basename "$source" .c).o"
 done
-ld -r "$parts"/*.o -o "$parts/core"
+$compiler -nostdlib -r "$parts"/*.o -o "$parts/core"
 
 undefined=$(nm -u "$parts/core")
 globals=$(nm "$parts/core" | grep -i ' [bcdgs] ' || true)
