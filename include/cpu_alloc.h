@@ -24,10 +24,17 @@
  * instance of CPU i lies at handle + (i + 2) * S: no table, no memory access.
  *
  * Unless a function says otherwise it may be called from any thread, before
- * main(), and in both processes after fork().
+ * main() from the first constructor on, and in both processes after fork(). One
+ * copy of the library serves a process: not the archive here and the shared library
+ * there.
  */
 #ifndef CPU_ALLOC_H
 #define CPU_ALLOC_H
+
+#if !defined(__cplusplus) && !defined(__CHECKER__) &&                                              \
+	(!defined(__STDC_VERSION__) || __STDC_VERSION__ < 201112L)
+#error "cpu_alloc.h needs C11 or C++11"
+#endif
 
 #include <sched.h> /* before ours: it has a CPU_ALLOC and a CPU_FREE of its own */
 #include <stddef.h>
@@ -237,7 +244,7 @@ struct cpu_alloc_stats {
 int cpu_alloc_stats(struct cpu_alloc_stats *s, size_t n);
 #pragma GCC diagnostic pop
 
-int cpu_alloc_index_slow(void);		      /* of a thread that is not known */
+int cpu_alloc_index_slow(void);			 /* of a thread that is not known */
 void cpu_alloc_free_set(void *ptr, size_t size); /* CPU_FREE of a cpu_set_t */
 
 static inline int cpu_alloc_thread_int(ptrdiff_t offset)
@@ -315,8 +322,7 @@ extern "C++" { /* for those who include this in extern "C" */
 #define __cpu_alloc_typed(type, bytes, flags)                                                      \
 	(static_cast<__typeof__(type) *>(cpu_alloc((bytes), (flags), __alignof__(type))))
 #define __cpu_alloc_untyped(ptr) reinterpret_cast<void *>((uintptr_t)(ptr))
-#define CPU_PTR(ptr, i)                                                                            \
-	(__cpu_alloc_handle<__typeof__(ptr)>::at(__cpu_alloc_address(ptr, i)))
+#define CPU_PTR(ptr, i) (__cpu_alloc_handle<__typeof__(ptr)>::at(__cpu_alloc_address(ptr, i)))
 #define CPU_FREE(ptr) __cpu_alloc_handle<__typeof__(ptr)>::free((uintptr_t)(ptr))
 
 /* By the type of a handle, bare of qualifiers and annotation. */
@@ -355,8 +361,8 @@ template <> inline void __cpu_alloc_handle<void *>::free(uintptr_t ptr)
 #else
 
 #define __cpu_alloc_typed(type, bytes, flags)                                                      \
-	((__typeof__(type) __percpu * __cpu_alloc_force)cpu_alloc((bytes), (flags),                \
-								  __alignof__(type)))
+	((__typeof__(type) __percpu * __cpu_alloc_force)                                           \
+		 cpu_alloc((bytes), (flags), __alignof__(type)))
 #define __cpu_alloc_untyped(ptr) ((void *)(uintptr_t)(ptr))
 #ifdef __CHECKER__
 #define CPU_PTR(ptr, i)                                                                            \

@@ -22,9 +22,10 @@ static int membarrier(int command, unsigned int flags, int cpu)
 /* A process has to be registered first. */
 static int fence(int cpu)
 {
-	const int command = index_by_sections() ? PRIVATE_EXPEDITED_RSEQ : PRIVATE_EXPEDITED;
-	const bool one = index_by_sections() && !index_is_cid() && cpu >= 0;
-	const unsigned int flags = one ? FLAG_CPU : 0;
+	const bool sections = index_by_sections();
+	const bool by_cpu = cpu_alloc_index_offset == cpu_alloc_known_offset;
+	const int command = sections ? PRIVATE_EXPEDITED_RSEQ : PRIVATE_EXPEDITED;
+	const unsigned int flags = sections && by_cpu && cpu >= 0 ? FLAG_CPU : 0;
 	const int saved = errno;
 
 	if (membarrier(command, flags, cpu) != 0 &&

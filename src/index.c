@@ -27,11 +27,6 @@ bool index_by_sections(void)
 	return owner != RSEQ_NOBODY;
 }
 
-bool index_is_cid(void)
-{
-	return cid;
-}
-
 const char *cpu_alloc_path(void)
 {
 	return path;

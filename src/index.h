@@ -5,9 +5,8 @@
 
 #include <stdbool.h>
 
-/* As decided: operations use critical sections; the index is a concurrency id. */
+/* As decided: operations use critical sections. */
 bool index_by_sections(void);
-bool index_is_cid(void);
 
 /*
  * For a thread that is not known: register it, where that is our job. Returns

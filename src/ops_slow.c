@@ -99,5 +99,7 @@ void cpu_alloc_rseq_clear(void)
 {
 	const char *known = cpu_alloc_thread_pointer() + cpu_alloc_known_offset;
 
+	if (cpu_alloc_known_offset == 0) /* too early: nothing is decided */
+		return;
 	*(volatile uint64_t *)(uintptr_t)(known + 4) = 0;
 }

@@ -133,13 +133,17 @@ extern void __tsan_init(void) __attribute__((weak));
 
 const char *rseq_objection(void)
 {
+	bool aarch64 = false;
 	struct utsname system;
 
+#ifdef __aarch64__
+	aarch64 = true; /* whatever personality the system shows */
+#endif
 	if (!CPU_ALLOC_SECTIONS)
 		return "atomic: no critical sections for this architecture";
 	if (__tsan_init)
 		return "atomic: ThreadSanitizer does not see critical sections";
-	if (uname(&system) == 0 && strcmp(system.machine, "aarch64") == 0 &&
+	if (uname(&system) == 0 && (aarch64 || strcmp(system.machine, "aarch64") == 0) &&
 	    rseq_broken_kernel(system.release))
 		return "atomic: this kernel breaks critical sections";
 	return NULL;

@@ -19,7 +19,7 @@ extern "C" {
 /* The value at @at, of @size bytes and any type, as an integer; and the other way. */
 __cpu_alloc_inline uint64_t cpu_alloc_bits(const volatile void *at, size_t size)
 {
-	const volatile void *const from = at;
+	const void *const from = (const void *)(uintptr_t)at;
 	uint8_t v8;
 	uint16_t v16;
 	uint32_t v32;
@@ -27,38 +27,39 @@ __cpu_alloc_inline uint64_t cpu_alloc_bits(const volatile void *at, size_t size)
 
 	switch (size) {
 	case 1:
-		__builtin_memcpy(&v8, (const void *)from, sizeof(v8));
+		__builtin_memcpy(&v8, from, sizeof(v8));
 		return v8;
 	case 2:
-		__builtin_memcpy(&v16, (const void *)from, sizeof(v16));
+		__builtin_memcpy(&v16, from, sizeof(v16));
 		return v16;
 	case 4:
-		__builtin_memcpy(&v32, (const void *)from, sizeof(v32));
+		__builtin_memcpy(&v32, from, sizeof(v32));
 		return v32;
 	default:
-		__builtin_memcpy(&v64, (const void *)from, sizeof(v64));
+		__builtin_memcpy(&v64, from, sizeof(v64));
 		return v64;
 	}
 }
 
 __cpu_alloc_inline void cpu_alloc_set_bits(volatile void *at, size_t size, uint64_t value)
 {
+	void *const to = (void *)(uintptr_t)at;
 	const uint8_t v8 = (uint8_t)value;
 	const uint16_t v16 = (uint16_t)value;
 	const uint32_t v32 = (uint32_t)value;
 
 	switch (size) {
 	case 1:
-		__builtin_memcpy((void *)at, &v8, sizeof(v8));
+		__builtin_memcpy(to, &v8, sizeof(v8));
 		break;
 	case 2:
-		__builtin_memcpy((void *)at, &v16, sizeof(v16));
+		__builtin_memcpy(to, &v16, sizeof(v16));
 		break;
 	case 4:
-		__builtin_memcpy((void *)at, &v32, sizeof(v32));
+		__builtin_memcpy(to, &v32, sizeof(v32));
 		break;
 	default:
-		__builtin_memcpy((void *)at, &value, sizeof(value));
+		__builtin_memcpy(to, &value, sizeof(value));
 	}
 }
 
@@ -284,12 +285,38 @@ extern "C++" {
 
 /* Of a bare type: can operations take it, and can they add to it? */
 template <class T> struct __cpu_alloc_kind {
-	static constexpr bool scalar = !__is_class(T) && !__is_union(T), number = scalar;
+	static constexpr bool scalar = __is_enum(T), number = scalar;
 };
-template <> struct __cpu_alloc_kind<float> {
-	static constexpr bool scalar = false, number = false;
+struct __cpu_alloc_integer {
+	static constexpr bool scalar = true, number = true;
 };
-template <> struct __cpu_alloc_kind<double> : __cpu_alloc_kind<float> {
+template <> struct __cpu_alloc_kind<char> : __cpu_alloc_integer {
+};
+template <> struct __cpu_alloc_kind<signed char> : __cpu_alloc_integer {
+};
+template <> struct __cpu_alloc_kind<unsigned char> : __cpu_alloc_integer {
+};
+template <> struct __cpu_alloc_kind<short> : __cpu_alloc_integer {
+};
+template <> struct __cpu_alloc_kind<unsigned short> : __cpu_alloc_integer {
+};
+template <> struct __cpu_alloc_kind<int> : __cpu_alloc_integer {
+};
+template <> struct __cpu_alloc_kind<unsigned int> : __cpu_alloc_integer {
+};
+template <> struct __cpu_alloc_kind<long> : __cpu_alloc_integer {
+};
+template <> struct __cpu_alloc_kind<unsigned long> : __cpu_alloc_integer {
+};
+template <> struct __cpu_alloc_kind<long long> : __cpu_alloc_integer {
+};
+template <> struct __cpu_alloc_kind<unsigned long long> : __cpu_alloc_integer {
+};
+template <> struct __cpu_alloc_kind<wchar_t> : __cpu_alloc_integer {
+};
+template <> struct __cpu_alloc_kind<char16_t> : __cpu_alloc_integer {
+};
+template <> struct __cpu_alloc_kind<char32_t> : __cpu_alloc_integer {
 };
 template <> struct __cpu_alloc_kind<bool> {
 	static constexpr bool scalar = true, number = false;
@@ -351,11 +378,16 @@ template <bool natural> struct __cpu_alloc_natural {
 		 _Static_assert(condition, text);                                                  \
 		 int unused;                                                                       \
 	 }))
+#ifdef __CHECKER__
+#define __cpu_alloc_is_real(v) _Generic((v), float : 1, double : 1, default : 0)
+#else
+#define __cpu_alloc_is_real(v) (__builtin_classify_type((v)) == __builtin_classify_type(1.0))
+#endif
 #define __cpu_alloc_size(v)                                                                        \
 	(sizeof((__typeof__(v))(uintptr_t)0) +                                                     \
 	 __cpu_alloc_check(                                                                        \
 		 (sizeof(v) == 1 || sizeof(v) == 2 || sizeof(v) == 4 || sizeof(v) == 8) &&         \
-			 _Generic((v), float : 0, double : 0, default : 1),                        \
+			 !__cpu_alloc_is_real(v),                                                  \
 		 "this_cpu operations take integers and pointers of 1, 2, 4 or 8 bytes") +         \
 	 __cpu_alloc_check(__alignof__(v) >= sizeof(v),                                            \
 			   "this_cpu operations need natural alignment"))
@@ -401,8 +433,8 @@ template <bool natural> struct __cpu_alloc_natural {
 /* The address of a pair, if its type is one. */
 #ifdef __cplusplus
 extern "C++" {
-template <class T> struct __cpu_alloc_pair {
-	static_assert(sizeof(T) == 16 && __alignof__(T) >= 16,
+template <size_t size, size_t alignment> struct __cpu_alloc_pair {
+	static_assert(size == 16 && alignment >= 16,
 		      "this needs 16 bytes, of a type that is aligned to 16");
 	static constexpr uintptr_t at(uintptr_t handle)
 	{
@@ -410,13 +442,13 @@ template <class T> struct __cpu_alloc_pair {
 	}
 };
 }
-#define __cpu_alloc_pair_at(v) (__cpu_alloc_pair<__typeof__(v)>::at(__cpu_alloc_at(v)))
+#define __cpu_alloc_pair_at(v) (__cpu_alloc_pair<sizeof(v), __alignof__(v)>::at(__cpu_alloc_at(v)))
 #elif defined(__CHECKER__)
 #define __cpu_alloc_pair_at(v) __cpu_alloc_at(v)
 #else
 #define __cpu_alloc_pair_at(v)                                                                     \
 	(__cpu_alloc_at(v) +                                                                       \
-	 __cpu_alloc_check(sizeof(v) == 16 && __alignof__(__typeof__(v)) >= 16,                    \
+	 __cpu_alloc_check(sizeof(v) == 16 && __alignof__(v) >= 16,                                \
 			   "this needs 16 bytes, of a type that is aligned to 16"))
 #endif
 

@@ -54,9 +54,13 @@ struct fields {
 	int *pointer;
 	unsigned __int128 wide;
 };
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wpacked-not-aligned"
+#endif
 struct packed {
 	char first;
 	uint32_t second;
+	struct aligned_pair third;
 } __attribute__((packed));
 """
 WRONG = [
@@ -80,6 +84,7 @@ WRONG = [
     ("this_cpu_add2(f->pair, 1, 1)", PAIR),
     ("this_cpu_add2(f->array, 1, 1)", PAIR),
     ("this_cpu_read2(f->pair, n, n)", PAIR),
+    ("this_cpu_add2(((struct packed *)f)->third, 1, 1)", PAIR),
     ("(void)this_cpu_cmpxchg128(f->array[0], 0, 1)", PAIR),
     ("(void)this_cpu_try_cmpxchg(f->integer, n, 1)",
      "pointer type mismatch|cannot convert|cannot initialize"),

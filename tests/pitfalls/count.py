@@ -56,17 +56,16 @@ def disassembled(tools, path):
 
 
 def sections(tools, path):
-    """(start, end) of the critical sections, as their descriptors tell."""
-    part = ".data.rel.ro.cpu_alloc_rseq_cs"
-    dump = run(f"{tools}objdump", "-s", "-j", part, path).stdout
-    data = bytes.fromhex("".join(re.findall(r"^ [0-9a-f]+ ((?:[0-9a-f]+ ){1,4}) ", dump, re.M)))
-    relocations = run("readelf", "-rW", path).stdout.partition(f".rela{part}'")[2]
-    relocations = relocations.partition("Relocation section")[0]
-    starts = re.findall(r"^([0-9a-f]+) .* \.text \+ ([0-9a-f]+)$", relocations, re.M)
+    """(start, end) of the critical sections, as their descriptors tell, each in a part of its own."""
     found = []
-    for place, start in starts:
-        length = int.from_bytes(data[int(place, 16) + 8:int(place, 16) + 16], "little")
-        found.append((int(start, 16), int(start, 16) + length))
+    for table in run("readelf", "-rW", path).stdout.split("Relocation section '.rela")[1:]:
+        part = table.partition("'")[0]
+        start = re.search(r"^0*8 .* \.text \+ ([0-9a-f]+)$", table, re.M)
+        if start and part.startswith(".data.rel.ro.cpu_alloc_rseq_cs"):
+            dump = run(f"{tools}objdump", "-s", "-j", part, path).stdout
+            words = re.findall(r"^ [0-9a-f]+ ((?:[0-9a-f]+ ){1,4}) ", dump, re.M)
+            length = int.from_bytes(bytes.fromhex("".join(words))[16:24], "little")
+            found.append((int(start[1], 16), int(start[1], 16) + length))
     return found
 
 
@@ -116,6 +115,16 @@ def check(name, tools, load, most, path):
         diag(listing(loop or code))
 
 
+def check_veneers(name, tools, load, path):
+    """Between the descriptor and the commit, and behind it, nobody counts on x16 and x17."""
+    code = disassembled(tools, path)["across"]
+    loads = [i.address for i in code if i.text.startswith(load) and "rseq_cs" in i.relocation]
+    behind = [i for i in code if loads and i.address > loads[0]]
+    if not ok(behind and not re.search(r"\b[xw]1[67]\b", listing(behind)),
+              f"{name}: veneers may have x16 and x17"):
+        diag(listing(code))
+
+
 def can(compiler, tools):
     """Are the compiler, what it includes, and the disassembler there?"""
     try:
@@ -132,4 +141,7 @@ for target, (compiler, tools, load, most) in TARGETS.items():
             skip(f"{target} {way}", f"no {target}, or not its headers or objdump")
         elif made := shop.build("count.o", *compiler, "-O2", *flags, "-c", HERE / "count.c"):
             check(f"{target} {way}", tools, load, most, made)
+            if tools and (made := shop.build("veneers.o", *compiler, "-O2", *flags, "-c",
+                                             HERE / "veneers.c")):
+                check_veneers(f"{target} {way}", tools, load, made)
 done()

@@ -61,6 +61,9 @@ def check_ways(compiler):
         for kind, library in ("archive", shop.archive), ("shared", shop.shared):
             check(f"{compiler} {name}, {kind}",
                   shop.build("program", compiler, *flags, "adds.c", library))
+    check(f"{compiler} --gc-sections, and what nobody calls goes",
+          shop.build("program", compiler, *WAYS["--gc-sections"], "-Wl,-u,used",
+                     "adds.c", "dead.c", shop.archive))
     for name, flags in STATIC.items():
         check(f"{compiler} {name}",
               shop.build("program", compiler, *flags, "adds.c", shop.archive))

@@ -30,20 +30,22 @@ static inline const char *cpu_alloc_thread_pointer(void)
  *
  * The descriptor has a symbol that names the operation. It lies in memory that
  * is read-only after relocation; "?" makes it, and the abort stub, members of the
- * COMDAT group that the function is in, so that they come and go together.
+ * COMDAT group that the function is in, so that they come and go together; a
+ * section each, so that linkers can drop them (--gc-sections) with the function.
  * The word before the stub is the signature that the kernel asks for.
  *
  * %[known] is the address of cpu_id; rseq_cs follows 4 bytes behind. The branch
- * to the stub is of the far kind: the stub is in another section.
+ * to the stub is of the far kind: the stub is in another section. If that is very
+ * far, linkers put a veneer in between, which may use x16 and x17.
  */
 #define CPU_ALLOC_SECTION(name, on_abort)                                      \
-	".pushsection .data.rel.ro.cpu_alloc_rseq_cs, \"aw?\", @progbits\n\t"  \
+	".pushsection .data.rel.ro.cpu_alloc_rseq_cs.%=, \"aw?\", @progbits\n\t" \
 	".balign 32\n"                                                         \
 	"cpu_alloc_rseq_cs." name ".%=:\n\t"                                   \
 	".long 0, 0\n\t"                                                       \
 	".quad 1f, 2f - 1f, 3f\n\t"                                            \
 	".popsection\n\t"                                                      \
-	".pushsection .text.unlikely.cpu_alloc_rseq_abort, \"ax?\", @progbits\n\t" \
+	".pushsection .text.unlikely.cpu_alloc_rseq_abort.%=, \"ax?\", @progbits\n\t" \
 	".inst 0xd428bc00\n"                                                   \
 	"3:\n"                                                                 \
 	"cpu_alloc_rseq_abort." name ".%=:\n\t"                                \
@@ -83,7 +85,7 @@ __cpu_alloc_inline bool cpu_alloc_try_write_##width(uintptr_t handle,          \
 		     "str" size " %" r "[value], [x9]\n2:"                     \
 		     :                                                         \
 		     : CPU_ALLOC_SECTION_INPUTS, [value] "rZ"(value)           \
-		     : "x9", "memory"                                          \
+		     : "x9", "x16", "x17", "memory"                                          \
 		     : failed);                                                \
 	return true;                                                           \
 failed:                                                                        \
@@ -100,7 +102,7 @@ __cpu_alloc_inline bool cpu_alloc_try_##name##_##width(uintptr_t handle,       \
 		     "str" size " " r "10, [x9]\n2:"                           \
 		     :                                                         \
 		     : CPU_ALLOC_SECTION_INPUTS, [value] "r"(value)            \
-		     : "x9", "x10", "memory"                                   \
+		     : "x9", "x16", "x17", "x10", "memory"                                   \
 		     : failed);                                                \
 	return true;                                                           \
 failed:                                                                        \
@@ -118,7 +120,7 @@ __cpu_alloc_inline bool cpu_alloc_try_read_##width(uintptr_t handle,           \
 			 "ldr" size " %" r "[old], [x9]\n2:\n4:"               \
 			 : [old] "=r"(*value), [failed] "=&r"(failed)          \
 			 : CPU_ALLOC_SECTION_INPUTS                            \
-			 : "x9", "memory");                                    \
+			 : "x9", "x16", "x17", "memory");                                    \
 	return !failed;                                                        \
 }
 
@@ -137,7 +139,7 @@ __cpu_alloc_inline bool cpu_alloc_try_##name##_##width(uintptr_t handle,       \
 			 "str" size " " result ", [x9]\n2:\n4:"                \
 			 : [old] "=&r"(old), [failed] "=&r"(failed)            \
 			 : CPU_ALLOC_SECTION_INPUTS, [value] "r"(*value)       \
-			 : "x9", "x10", "memory");                             \
+			 : "x9", "x16", "x17", "x10", "memory");                             \
 	*value = old;                                                          \
 	return !failed;                                                        \
 }
@@ -160,7 +162,7 @@ __cpu_alloc_inline bool cpu_alloc_try_cmpxchg_##width(uintptr_t handle,        \
 			 : [old] "=&r"(old), [failed] "=&r"(failed)            \
 			 : CPU_ALLOC_SECTION_INPUTS, [expected] "r"(*expected), \
 			   [value] "r"(value)                                  \
-			 : "x9", "memory", "cc");                              \
+			 : "x9", "x16", "x17", "memory", "cc");                              \
 	*expected = old;                                                       \
 	return !failed;                                                        \
 }
@@ -181,8 +183,6 @@ CPU_ALLOC_TRY_ALL(16, "h", "w", ", uxth")
 CPU_ALLOC_TRY_ALL(32, "", "w", "")
 CPU_ALLOC_TRY_ALL(64, "", "x", "")
 
-/* clang-format on */
-
 /*
  * Two of 64 bits. A plain pair store is one step only with HWCAP_USCAT (elsewhere
  * an interrupt may come between its halves), the exclusive one everywhere.
@@ -190,15 +190,16 @@ CPU_ALLOC_TRY_ALL(64, "", "x", "")
  */
 __cpu_alloc_inline bool cpu_alloc_try_add2(uintptr_t handle, uint64_t first, uint64_t second)
 {
-	__asm__ goto(CPU_ALLOC_SECTION("add2", CPU_ALLOC_GOTO) "ldxp x10, x11, [x9]\n\t"
-							       "add x10, x10, %[first]\n\t"
-							       "add x11, x11, %[second]\n\t"
-							       "stxp w12, x10, x11, [x9]\n"
-							       "2:\n\t"
-							       "cbnz w12, 0b"
+	__asm__ goto(CPU_ALLOC_SECTION("add2", CPU_ALLOC_GOTO)
+		     "ldxp x10, x11, [x9]\n\t"
+		     "add x10, x10, %[first]\n\t"
+		     "add x11, x11, %[second]\n\t"
+		     "stxp w12, x10, x11, [x9]\n"
+		     "2:\n\t"
+		     "cbnz w12, 0b"
 		     :
 		     : CPU_ALLOC_SECTION_INPUTS, [first] "r"(first), [second] "r"(second)
-		     : "x9", "x10", "x11", "x12", "memory"
+		     : "x9", "x10", "x11", "x12", "x16", "x17", "memory"
 		     : failed);
 	return true;
 failed:
@@ -210,11 +211,12 @@ __cpu_alloc_inline bool cpu_alloc_try_read2(uintptr_t handle, uint64_t *first, u
 {
 	bool failed;
 
-	__asm__ volatile(CPU_ALLOC_CLEAR CPU_ALLOC_SECTION(
-				 "read2", CPU_ALLOC_SET) "ldp %[first], %[second], [x9]\n2:\n4:"
+	__asm__ volatile(CPU_ALLOC_CLEAR
+			 CPU_ALLOC_SECTION("read2", CPU_ALLOC_SET)
+			 "ldp %[first], %[second], [x9]\n2:\n4:"
 			 : [first] "=&r"(*first), [second] "=&r"(*second), [failed] "=&r"(failed)
 			 : CPU_ALLOC_SECTION_INPUTS
-			 : "x9", "memory");
+			 : "x9", "x16", "x17", "memory");
 	return !failed;
 }
 
@@ -226,25 +228,27 @@ __cpu_alloc_inline bool cpu_alloc_try_cmpxchg_128(uintptr_t handle, cpu_alloc_u1
 	uint64_t low, high;
 	bool failed;
 
-	__asm__ volatile(CPU_ALLOC_CLEAR CPU_ALLOC_SECTION(
-				 "cmpxchg.128",
-				 CPU_ALLOC_SET) "ldxp %[low], %[high], [x9]\n\t"
-						"cmp %[low], %[expected_low]\n\t"
-						"ccmp %[high], %[expected_high], #0, eq\n\t"
-						"b.ne 4f\n\t"
-						"stxp w10, %[value_low], %[value_high], [x9]\n"
-						"2:\n\t"
-						"cbnz w10, 0b\n"
-						"4:"
+	__asm__ volatile(CPU_ALLOC_CLEAR
+			 CPU_ALLOC_SECTION("cmpxchg.128", CPU_ALLOC_SET)
+			 "ldxp %[low], %[high], [x9]\n\t"
+			 "cmp %[low], %[expected_low]\n\t"
+			 "ccmp %[high], %[expected_high], #0, eq\n\t"
+			 "b.ne 4f\n\t"
+			 "stxp w10, %[value_low], %[value_high], [x9]\n"
+			 "2:\n\t"
+			 "cbnz w10, 0b\n"
+			 "4:"
 			 : [low] "=&r"(low), [high] "=&r"(high), [failed] "=&r"(failed)
 			 : CPU_ALLOC_SECTION_INPUTS, [expected_low] "r"(expected_low),
 			   [expected_high] "r"(expected_high), [value_low] "r"((uint64_t)value),
 			   [value_high] "r"((uint64_t)(value >> 64))
-			 : "x9", "x10", "memory", "cc");
+			 : "x9", "x10", "x16", "x17", "memory", "cc");
 	if (!failed)
 		*expected = (cpu_alloc_u128)high << 64 | low;
 	return !failed;
 }
+
+/* clang-format on */
 
 #endif /* CPU_ALLOC_SECTIONS */
 

@@ -38,7 +38,8 @@ static inline const char *cpu_alloc_thread_pointer(void)
  *
  * The descriptor has a symbol that names the operation. It lies in memory that
  * is read-only after relocation; "?" makes it, and the abort stub, members of the
- * COMDAT group that the function is in, so that they come and go together.
+ * COMDAT group that the function is in, so that they come and go together; a
+ * section each, so that linkers can drop them (--gc-sections) with the function.
  * The bytes before the stub are the signature that the kernel asks for, dressed
  * as an instruction (ud1) for disassemblers.
  *
@@ -47,13 +48,13 @@ static inline const char *cpu_alloc_thread_pointer(void)
  * in some processors than an extension of the sign or a comparison with memory.
  */
 #define CPU_ALLOC_SECTION(name, on_abort)                                      \
-	".pushsection .data.rel.ro.cpu_alloc_rseq_cs, \"aw?\", @progbits\n\t"  \
+	".pushsection .data.rel.ro.cpu_alloc_rseq_cs.%=, \"aw?\", @progbits\n\t" \
 	".balign 32\n"                                                         \
 	"cpu_alloc_rseq_cs." name ".%=:\n\t"                                   \
 	".long 0, 0\n\t"                                                       \
 	".quad 1f, 2f - 1f, 3f\n\t"                                            \
 	".popsection\n\t"                                                      \
-	".pushsection .text.unlikely.cpu_alloc_rseq_abort, \"ax?\", @progbits\n\t" \
+	".pushsection .text.unlikely.cpu_alloc_rseq_abort.%=, \"ax?\", @progbits\n\t" \
 	".byte 0x0f, 0xb9, 0x3d\n\t"                                           \
 	".long 0x53053053\n"                                                   \
 	"3:\n"                                                                 \
@@ -195,8 +196,6 @@ CPU_ALLOC_TRY_ALL(16, "w", "w", "i")
 CPU_ALLOC_TRY_ALL(32, "l", "k", "i")
 CPU_ALLOC_TRY_ALL(64, "q", "q", "e")
 
-/* clang-format on */
-
 /* Two of 64 bits: stored from one register, hence by one instruction. */
 typedef long long cpu_alloc_v2di __attribute__((vector_size(16)));
 
@@ -254,6 +253,8 @@ __cpu_alloc_inline bool cpu_alloc_try_cmpxchg_128(uintptr_t handle, cpu_alloc_u1
 		*expected = (cpu_alloc_u128)high << 64 | low;
 	return at != 0;
 }
+
+/* clang-format on */
 
 #endif /* CPU_ALLOC_SECTIONS */
 
