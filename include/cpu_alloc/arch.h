@@ -56,6 +56,32 @@ extern const ptrdiff_t cpu_alloc_index_offset;
 } /* extern "C" */
 #endif
 
+/* clang-format off */
+/*
+ * What belongs to a critical section besides its instructions: the descriptor, for
+ * labels 1 (start), 2 (end) and 3 (abort), which is defined here, and the abort stub
+ * behind the @signature that the kernel asks for.
+ *
+ * Both have a symbol that names the operation. The descriptor lies in memory that
+ * is read-only after relocation. "?" makes them members of the COMDAT group that
+ * the function is in, so that they come and go together; a section each, so that
+ * linkers can drop them (--gc-sections) with the function.
+ */
+#define CPU_ALLOC_DESCRIPTOR(name, signature, on_abort)                        \
+	".pushsection .data.rel.ro.cpu_alloc_rseq_cs.%=, \"aw?\", @progbits\n\t" \
+	".balign 32\n"                                                         \
+	"cpu_alloc_rseq_cs." name ".%=:\n\t"                                   \
+	".long 0, 0\n\t"                                                       \
+	".quad 1f, 2f - 1f, 3f\n\t"                                            \
+	".popsection\n\t"                                                      \
+	".pushsection .text.unlikely.cpu_alloc_rseq_abort.%=, \"ax?\", @progbits\n\t" \
+	signature "\n"                                                         \
+	"3:\n"                                                                 \
+	"cpu_alloc_rseq_abort." name ".%=:\n\t"                                \
+	on_abort "\n\t"                                                        \
+	".popsection\n"
+/* clang-format on */
+
 #if defined(__x86_64__)
 #include "arch/x86_64.h"
 #elif defined(__aarch64__)

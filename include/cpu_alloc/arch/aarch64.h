@@ -28,29 +28,12 @@ static inline const char *cpu_alloc_thread_pointer(void)
  * The frame of a critical section, up to the address of the instance in x9.
  * Labels: 0 all anew, 1 start, 2 end (the user's), 3 abort.
  *
- * The descriptor has a symbol that names the operation. It lies in memory that
- * is read-only after relocation; "?" makes it, and the abort stub, members of the
- * COMDAT group that the function is in, so that they come and go together; a
- * section each, so that linkers can drop them (--gc-sections) with the function.
- * The word before the stub is the signature that the kernel asks for.
- *
  * %[known] is the address of cpu_id; rseq_cs follows 4 bytes behind. The branch
  * to the stub is of the far kind: the stub is in another section. If that is very
  * far, linkers put a veneer in between, which may use x16 and x17.
  */
 #define CPU_ALLOC_SECTION(name, on_abort)                                      \
-	".pushsection .data.rel.ro.cpu_alloc_rseq_cs.%=, \"aw?\", @progbits\n\t" \
-	".balign 32\n"                                                         \
-	"cpu_alloc_rseq_cs." name ".%=:\n\t"                                   \
-	".long 0, 0\n\t"                                                       \
-	".quad 1f, 2f - 1f, 3f\n\t"                                            \
-	".popsection\n\t"                                                      \
-	".pushsection .text.unlikely.cpu_alloc_rseq_abort.%=, \"ax?\", @progbits\n\t" \
-	".inst 0xd428bc00\n"                                                   \
-	"3:\n"                                                                 \
-	"cpu_alloc_rseq_abort." name ".%=:\n\t"                                \
-	on_abort "\n\t"                                                        \
-	".popsection\n"                                                        \
+	CPU_ALLOC_DESCRIPTOR(name, ".inst 0xd428bc00", on_abort)               \
 	"0:\n\t"                                                               \
 	"adrp x9, cpu_alloc_rseq_cs." name ".%=\n\t"                           \
 	"add x9, x9, :lo12:cpu_alloc_rseq_cs." name ".%=\n\t"                  \

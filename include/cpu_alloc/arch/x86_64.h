@@ -34,34 +34,17 @@ static inline const char *cpu_alloc_thread_pointer(void)
 
 /*
  * The frame of a critical section, up to the address of the instance, without
- * the two strides, in rax. Labels: 1 start, 2 end (the user's), 3 abort.
- *
- * The descriptor has a symbol that names the operation. It lies in memory that
- * is read-only after relocation; "?" makes it, and the abort stub, members of the
- * COMDAT group that the function is in, so that they come and go together; a
- * section each, so that linkers can drop them (--gc-sections) with the function.
- * The bytes before the stub are the signature that the kernel asks for, dressed
- * as an instruction (ud1) for disassemblers.
+ * the two strides, in rax. Labels: 1 start, 2 end (the user's), 3 abort. The
+ * signature is dressed as an instruction (ud1) for disassemblers.
  *
  * %[known] leads to cpu_id; rseq_cs follows 4 bytes behind. An index that is known
  * is not negative, so it needs no sign: plain loads of 32 bits take fewer slots
  * in some processors than an extension of the sign or a comparison with memory.
  */
 #define CPU_ALLOC_SECTION(name, on_abort)                                      \
-	".pushsection .data.rel.ro.cpu_alloc_rseq_cs.%=, \"aw?\", @progbits\n\t" \
-	".balign 32\n"                                                         \
-	"cpu_alloc_rseq_cs." name ".%=:\n\t"                                   \
-	".long 0, 0\n\t"                                                       \
-	".quad 1f, 2f - 1f, 3f\n\t"                                            \
-	".popsection\n\t"                                                      \
-	".pushsection .text.unlikely.cpu_alloc_rseq_abort.%=, \"ax?\", @progbits\n\t" \
-	".byte 0x0f, 0xb9, 0x3d\n\t"                                           \
-	".long 0x53053053\n"                                                   \
-	"3:\n"                                                                 \
-	"cpu_alloc_rseq_abort." name ".%=:\n\t"                                \
-	on_abort "\n\t"                                                        \
-	".popsection\n\t"                                                      \
-	"leaq cpu_alloc_rseq_cs." name ".%=(%%rip), %%rax\n\t"                 \
+	CPU_ALLOC_DESCRIPTOR(name, ".byte 0x0f, 0xb9, 0x3d\n\t.long 0x53053053", \
+			     on_abort)                                         \
+	"\tleaq cpu_alloc_rseq_cs." name ".%=(%%rip), %%rax\n\t"                 \
 	"movq %%rax, %%fs:4(%[known])\n"                                       \
 	"1:\n\t"                                                               \
 	"movl %%fs:(%[known]), %%eax\n\t"                                      \

@@ -80,36 +80,20 @@ static void step_inc_return(struct side *side)
 	EACH_WIDTH(INC_RETURN)
 }
 
-static void step_dec_return(struct side *side){EACH_WIDTH(DEC_RETURN)}
+static void step_dec_return(struct side *side)
+{
+	EACH_WIDTH(DEC_RETURN)
+}
 
-/* Fingerprints of what there is in the end, less those of the zeros of the start. */
-#define CHAIN_END(width)                                                                           \
-	static uint64_t chain_end_##width(void)                                                    \
-	{                                                                                          \
-		uint64_t end = 0;                                                                  \
-                                                                                                   \
-		cpu_alloc_for_each (i)                                                             \
-			end += fingerprint(CPU_PTR(c, i)->v##width) - fingerprint(0);              \
-		return end;                                                                        \
-	}
-EACH_WIDTH(CHAIN_END)
-
-#define OK_SUM(width)                                                                              \
-	ok((uint##width##_t)all.sum[W##width] == cpu_sum(c->v##width), "%s, %d bits: exact sum",   \
-	   storm->name, width);
-#define OK_CHAIN(width)                                                                            \
-	ok(all.chain[W##width] == chain_end_##width(), "%s, %d bits: each result was there once",  \
-	   storm->name, width);
-
-	static void run(const struct storm *storm, bool returns)
+static void run(const struct storm *storm, bool returns)
 {
 	struct side all;
 
 	c = CPU_ALLOC(struct counters, GFP_KERNEL | __GFP_ZERO);
 	all = storm_run(storm);
-	EACH_WIDTH(OK_SUM)
+	ok_sums(storm->name, &all, c);
 	if (returns) {
-		EACH_WIDTH(OK_CHAIN)
+		ok_chains(storm->name, &all, c);
 	}
 	ok(cpu_sum(c->after8) == 0 && cpu_sum(c->after64) == 0, "%s: neighbours untouched",
 	   storm->name);

@@ -50,35 +50,20 @@ static void step_cmpxchg(struct side *side)
 	EACH_WIDTH(CMPXCHG)
 }
 
-static void step_try_cmpxchg(struct side *side){EACH_WIDTH(TRY_CMPXCHG)}
+static void step_try_cmpxchg(struct side *side)
+{
+	EACH_WIDTH(TRY_CMPXCHG)
+}
 
-#define CHAIN_END(width)                                                                           \
-	static uint64_t chain_end_##width(void)                                                    \
-	{                                                                                          \
-		uint64_t end = 0;                                                                  \
-                                                                                                   \
-		cpu_alloc_for_each (i)                                                             \
-			end += fingerprint(CPU_PTR(c, i)->v##width) - fingerprint(0);              \
-		return end;                                                                        \
-	}
-EACH_WIDTH(CHAIN_END)
-
-#define OK_SUM(width)                                                                              \
-	ok((uint##width##_t)all.sum[W##width] == cpu_sum(c->v##width), "%s, %d bits: exact sum",   \
-	   storm->name, width);
-#define OK_CHAIN(width)                                                                            \
-	ok(all.chain[W##width] == chain_end_##width(),                                             \
-	   "%s, %d bits: what was put in was taken out once", storm->name, width);
-
-	static void run(const struct storm *storm, bool adds)
+static void run(const struct storm *storm, bool adds)
 {
 	struct side all;
 
 	c = CPU_ALLOC(struct counters, GFP_KERNEL | __GFP_ZERO);
 	all = storm_run(storm);
-	EACH_WIDTH(OK_CHAIN)
+	ok_chains(storm->name, &all, c);
 	if (adds) {
-		EACH_WIDTH(OK_SUM)
+		ok_sums(storm->name, &all, c);
 	}
 	ok(cpu_sum(c->after8) == 0 && cpu_sum(c->after64) == 0, "%s: neighbours untouched",
 	   storm->name);

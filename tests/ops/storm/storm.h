@@ -103,4 +103,36 @@ static inline void chain_link(struct side *side, int width, uint64_t old, uint64
 	side->chain[width] += fingerprint(new) - fingerprint(old);
 }
 
+/* Fingerprints of what there is in the end, less those of the zeros of the start. */
+#define CHAIN_END(width)                                                                           \
+	static inline uint64_t chain_end_##width(const struct counters *c)                         \
+	{                                                                                          \
+		uint64_t end = 0;                                                                  \
+                                                                                                   \
+		cpu_alloc_for_each (i)                                                             \
+			end += fingerprint(CPU_PTR(c, i)->v##width) - fingerprint(0);              \
+		return end;                                                                        \
+	}
+EACH_WIDTH(CHAIN_END)
+#undef CHAIN_END
+
+/* The books of all sides against the counters. */
+static inline void ok_sums(const char *name, const struct side *all, struct counters *c)
+{
+#define OK_SUM(width)                                                                              \
+	ok((uint##width##_t)all->sum[W##width] == cpu_sum(c->v##width), "%s, %d bits: exact sum",  \
+	   name, width);
+	EACH_WIDTH(OK_SUM)
+#undef OK_SUM
+}
+
+static inline void ok_chains(const char *name, const struct side *all, struct counters *c)
+{
+#define OK_CHAIN(width)                                                                            \
+	ok(all->chain[W##width] == chain_end_##width(c),                                           \
+	   "%s, %d bits: what was put in was taken out once", name, width);
+	EACH_WIDTH(OK_CHAIN)
+#undef OK_CHAIN
+}
+
 #endif
