@@ -23,9 +23,8 @@ static int membarrier(int command, unsigned int flags, int cpu)
 static int fence(int cpu)
 {
 	const bool sections = index_by_sections();
-	const bool by_cpu = cpu_alloc_index_offset == cpu_alloc_known_offset;
 	const int command = sections ? PRIVATE_EXPEDITED_RSEQ : PRIVATE_EXPEDITED;
-	const unsigned int flags = sections && by_cpu && cpu >= 0 ? FLAG_CPU : 0;
+	const unsigned int flags = sections && !index_by_cid() && cpu >= 0 ? FLAG_CPU : 0;
 	const int saved = errno;
 
 	if (membarrier(command, flags, cpu) != 0 &&

@@ -19,7 +19,6 @@ ptrdiff_t known_offset __asm__("cpu_alloc_known_offset") __attribute__((visibili
 ptrdiff_t index_offset __asm__("cpu_alloc_index_offset") __attribute__((visibility("default")));
 
 static enum rseq_owner owner;
-static bool cid;
 static const char *path = "atomic: nothing is decided yet";
 
 bool index_by_sections(void)
@@ -41,6 +40,7 @@ bool index_decide(bool use_rseq, bool use_cid)
 	};
 	const char *objection = use_rseq ? rseq_objection() : "atomic: rseq=off";
 	ptrdiff_t offset = 0;
+	bool cid;
 
 	owner = objection ? RSEQ_NOBODY : rseq_register(&offset);
 	if (owner == RSEQ_NOBODY)
@@ -66,7 +66,7 @@ int cpu_alloc_index_slow(void)
 {
 	if (index_register_thread())
 		return cpu_alloc_thread_int(cpu_alloc_index_offset);
-	return cid ? -1 : sched_getcpu();
+	return index_by_cid() ? -1 : sched_getcpu();
 }
 
 /* Sorted before the constructors of priority 101 of a statically linked program. */

@@ -3,10 +3,16 @@
 #ifndef CPU_ALLOC_INDEX_H
 #define CPU_ALLOC_INDEX_H
 
+#include "cpu_alloc.h"
+
 #include <stdbool.h>
 
-/* As decided: operations use critical sections. */
+/* As decided: operations use critical sections; areas go by concurrency id. */
 bool index_by_sections(void);
+static inline bool index_by_cid(void)
+{
+	return cpu_alloc_index_offset != cpu_alloc_known_offset;
+}
 
 /*
  * For a thread that is not known: register it, where that is our job. Returns

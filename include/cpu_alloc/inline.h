@@ -63,13 +63,11 @@ __cpu_alloc_inline void cpu_alloc_set_bits(volatile void *at, size_t size, uint6
 	}
 }
 
-/* What @op makes of an old value. */
+/* What @op, if it is no read, makes of an old value. */
 __cpu_alloc_inline uint64_t cpu_alloc_op_new(enum cpu_alloc_op op, uint64_t old, uint64_t value,
 					     uint64_t expected)
 {
 	switch (op) {
-	case CPU_ALLOC_OP_READ:
-		return old;
 	case CPU_ALLOC_OP_ADD:
 	case CPU_ALLOC_OP_XADD:
 		return old + value;
@@ -89,7 +87,7 @@ __cpu_alloc_inline uint64_t cpu_alloc_plain(enum cpu_alloc_op op, size_t size, u
 					    uint64_t value, uint64_t expected)
 {
 	void *const at = (void *)__cpu_alloc_address(handle, __cpu_alloc_index());
-	const uint64_t old = op == CPU_ALLOC_OP_WRITE ? 0 : cpu_alloc_bits(at, size);
+	const uint64_t old = cpu_alloc_bits(at, size);
 
 	if (op != CPU_ALLOC_OP_READ)
 		cpu_alloc_set_bits(at, size, cpu_alloc_op_new(op, old, value, expected));
