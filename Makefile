@@ -7,13 +7,16 @@ PREFIX ?= /usr/local
 LIBDIR ?= lib
 DESTDIR ?=
 FUZZ_SECONDS ?= 600
+SOAK_SECONDS ?= 600
 
 .DEFAULT_GOAL = help
-.PHONY: help run check check-vm bench fuzz install clean
+.PHONY: help run check check-model check-vm soak bench fuzz install clean
 
 help:
 	@echo 'make run      build, replay a recorded trace and draw the area'
 	@echo 'make check    build and run all tests: gcc, clang, sanitizers, valgrind'
+	@echo 'make check-model  check the protocol of magazines with spin'
+	@echo 'make soak     run the checkers of allocation for SOAK_SECONDS ($(SOAK_SECONDS))'
 	@echo 'make check-vm build for AArch64 and run tests there, in a machine under QEMU'
 	@echo 'make bench    run the benchmarks; CSV to standard output'
 	@echo 'make fuzz     run the fuzzers for FUZZ_SECONDS each ($(FUZZ_SECONDS))'
@@ -29,6 +32,16 @@ run:
 check:
 	@scripts/setup check
 	@scripts/check
+
+check-model:
+	@scripts/setup check-model
+	@scripts/check-model
+
+soak:
+	@scripts/setup soak
+	@scripts/configure $(BUILD)
+	ninja -C $(BUILD)
+	scripts/soak $(BUILD) $(SOAK_SECONDS)
 
 check-vm:
 	@scripts/setup check-vm

@@ -79,7 +79,7 @@ typedef unsigned int gfp_t;
 
 #define GFP_KERNEL ((gfp_t)0x01) /* may wait for the lock and call the system */
 #define GFP_NOWAIT ((gfp_t)0x02) /* neither; EAGAIN when not possible right now */
-#define GFP_ATOMIC ((gfp_t)0x04) /* the same, for signal handlers */
+#define GFP_ATOMIC ((gfp_t)0x04) /* the same, and has a reserve: for signal handlers */
 #define __GFP_ZERO ((gfp_t)0x08) /* every byte of every instance reads zero */
 
 /* What an allocation of no bytes gives. Never dereferenced; free ignores it. */
@@ -101,19 +101,28 @@ typedef unsigned int gfp_t;
  * lines with their neighbours on the same CPU. @align = 64 with a size that is
  * a multiple of 64 gives an object lines of its own.
  *
+ * Objects of up to 256 bytes, aligned to 8 at most, come from a short stack of free
+ * ones that each CPU has, its magazine, refilled in batches. Others, and all where
+ * there are no restartable sequences, by one lock.
+ *
  * Returns the CPU pointer, or NULL and errno:
  *	EINVAL	bad alignment or flags (reported, see on_error=)
  *	ENOMEM	no room: the area is full, @size exceeds it, or the system
- *		has no memory or address space (reported)
+ *		has no memory or address space (reported). With GFP_KERNEL all
+ *		that magazines held was looked through
  *	EAGAIN	GFP_NOWAIT and GFP_ATOMIC only: not now, a GFP_KERNEL call would
- *		be needed to take the lock, to grow the area, or to set it up
+ *		be needed to take the lock, to grow the area, to set it up, or
+ *		to empty other CPUs' magazines. Any mode in a child made by
+ *		_Fork() or clone(), if the lock was taken at that moment
  *
- * Thread-safe by one lock. Fork-safe. GFP_ATOMIC does not wait, makes no system
- * call (but to wake a thread that waits for the lock, and write() in a report),
- * and may be called in a signal handler, also one that interrupted cpu_alloc()
- * or cpu_free().
- * Cost: a search that is logarithmic in the area, plus one bit per unit of the
- * object, plus a look at every instance if __GFP_ZERO meets used memory.
+ * Thread-safe, fork-safe: other threads' objects that were in their hands at that
+ * moment are lost to the child. GFP_NOWAIT and GFP_ATOMIC do not wait, make no system
+ * call (but write() in a report), and may be called in a signal handler, also one that
+ * interrupted cpu_alloc() or cpu_free(). Where a class of size was asked for by
+ * GFP_ATOMIC, the others leave the last few objects of its magazines to it.
+ * Cost: from the magazine about 45 instructions, none locked. Else a search that is
+ * logarithmic in the area, plus one bit per unit of the object, for a batch at once. Plus
+ * a look at every instance if __GFP_ZERO meets used memory.
  */
 void *cpu_alloc(size_t size, gfp_t flags, size_t align);
 
@@ -125,21 +134,51 @@ void *cpu_alloc(size_t size, gfp_t flags, size_t align);
  *
  * Whatever is wrong - a foreign, interior, misaligned, freed or instance
  * pointer, another size - is reported with pointer, size and reason, counted,
- * and changes nothing. Keeps errno. Thread-safe by one lock; fork-safe. It may
- * wait for that lock: not for signal handlers yet.
+ * and changes nothing: also while the object waits in a magazine, and of two
+ * frees at once one succeeds, the other is reported. (What was freed and is
+ * allocated again is live: a free by its old owner cannot be told from that by its new
+ * one.)
+ *
+ * Never fails, never waits, keeps errno. Thread-safe, fork-safe, async-signal-safe:
+ * no system call but membarrier(), where an object was allocated on another CPU
+ * whose objects have not been freed elsewhere before, and write() in a report.
+ * Cost: on the CPU where the object was allocated about 45 instructions, none locked;
+ * elsewhere one locked instruction, or membarrier(), which interrupts that CPU. Where
+ * there are no restartable sequences a locked instruction, and the lock if it is free.
  */
 void cpu_free(void *ptr, size_t size);
 
 /*
+ * cpu_alloc_bulk, cpu_free_bulk - @n objects of one size at once.
+ * @ptrs: an array of @n CPU pointers, written or read. A free ignores NULL and
+ *	  ZERO_SIZE_PTR in it.
+ *
+ * All or nothing, in one hold of the lock (but for waiting while pages go back to
+ * the system). Side by side, as far as there is room. Past the per-CPU caches:
+ * for many at once.
+ *
+ * cpu_alloc_bulk() returns 0, or -1 and errno as cpu_alloc() has it: then no object
+ * was allocated, and the contents of @ptrs are undefined. cpu_free_bulk() returns 0, or
+ * -1 and EINVAL: one of the pointers, which is reported as by cpu_free(), must not be
+ * freed, and none was. It never waits, as cpu_free(). Thread-, signal- and fork-safe
+ * as cpu_alloc() and cpu_free(). Cost: per object that of the map; with @n in the
+ * thousands others wait for the lock meanwhile.
+ */
+int cpu_alloc_bulk(size_t size, gfp_t flags, size_t align, size_t n, void **ptrs);
+int cpu_free_bulk(size_t size, size_t n, void **ptrs);
+
+/*
  * cpu_alloc_trim - give all memory back that can be given back now.
  *
- * Whole pages of the areas that hold no object, and pages of the library's own
- * metadata that describe only free memory, go back to the system on all CPUs.
+ * All magazines are emptied. Whole pages of the areas that hold no object, and pages of
+ * the library's own metadata that describe only free memory, go back to the system on
+ * all CPUs.
  * (cpu_alloc(GFP_KERNEL) does this in small steps for pages that stay free.)
  * A double free into memory that went back reads "not an object".
  *
  * Returns the bytes given back of one area. Thread-safe; not for signal
- * handlers. Cost: a system call per CPU for each run of free pages.
+ * handlers. Cost: membarrier(), the time of freeing what magazines held, and a system call
+ * per CPU for each run of free pages.
  */
 size_t cpu_alloc_trim(void);
 
@@ -205,9 +244,9 @@ static inline int __cpu_alloc_index(void);
  */
 #define CPU_ALLOC_STATS(X)                                                                         \
 	X(cpu_bytes, "live objects: a gauge")                                                      \
-	X(peak_bytes, "the most that cpu_bytes ever was")                                          \
+	X(peak_bytes, "the most that live and cached objects ever had")                            \
 	X(top_bytes, "the highest byte ever in use, counted from the area's start")                \
-	X(cached_bytes, "free objects held back from the map")                                     \
+	X(cached_bytes, "free objects in magazines, or waiting for the lock")                      \
 	X(objects, "live objects")                                                                 \
 	X(allocs, "successful allocations")                                                        \
 	X(frees, "successful frees")                                                               \
@@ -236,8 +275,9 @@ struct cpu_alloc_stats {
  *     can grow from release to release.
  *
  * The figures belong to one moment, but for resident_bytes, which is read from
- * /proc/self/smaps afterwards. Returns 0, or -1 and EINVAL if @n does not hold
- * the first member. Thread-safe; not for signal handlers.
+ * /proc/self/smaps afterwards. What a thread is just freeing counts as live. Returns 0, or
+ * -1 and errno: EINVAL if @n does not hold the first member, EAGAIN as cpu_alloc() in a
+ * child that cannot take the lock. Thread-safe; not for signal handlers.
  */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow" /* one name for both, as stat() has, in C++ too */

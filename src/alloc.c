@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * cpu_alloc() and cpu_free(). One allocation, from the top:
+ * cpu_alloc() and cpu_alloc_bulk(). One small object, from the top:
+ *
+ *	magazine_pop()	  of this CPU, and that is all	(magazine.h)
+ *
+ * If there is none, or the object is large or aligned:
  *
  *	check the arguments; take the lock, or give up
- *	  map_alloc()	  which units		(core/map.c)
- *	  state_grow()	  if none fit: more memory, and again
+ *	  caches_refill() a batch for the magazine; or, for others,	(caches.c)
+ *	  caches_find()	  which units; more memory if none fit
  *	  pages_take()	  what is known of their pages	(pages.c)
  *	drop the lock
  *	  pages_prepare() zero what is dirty
@@ -15,6 +19,9 @@
 #include "state.h"
 
 #include <errno.h>
+
+#define RESERVE_UNITS 1024U /* of committed memory, for those who may not ask for more */
+#define BULK 64U	    /* objects of cpu_alloc_bulk() at a time */
 
 #define MODES (GFP_KERNEL | GFP_NOWAIT | GFP_ATOMIC)
 #define KNOWN_FLAGS (MODES | __GFP_ZERO)
@@ -40,13 +47,6 @@ static const char *wrong_arguments(gfp_t flags, size_t align)
 static uint32_t order_of(size_t align)
 {
 	return align <= CPU_ALLOC_UNIT ? 0 : (uint32_t)__builtin_ctzll(align / CPU_ALLOC_UNIT);
-}
-
-/* Whole units that @size takes; more than any area has if it is beyond them. */
-static uint32_t units_of(size_t size)
-{
-	return size > CPU_ALLOC_STRIDE ? MAP_UNITS_MAX
-				       : (uint32_t)((size + CPU_ALLOC_UNIT - 1) / CPU_ALLOC_UNIT);
 }
 
 /* Failures of cpu_alloc(). */
@@ -77,12 +77,42 @@ static void *refuse(size_t size, gfp_t flags, size_t align, const char *reason)
 	return NULL;
 }
 
-static void *no_room(size_t size, gfp_t flags, size_t align, bool refused)
+static void *not_now(void)
 {
-	struct report report = call_report(size, flags, align);
+	count(&state->counters.failed_eagain);
+	errno = EAGAIN;
+	return NULL;
+}
 
+/* Allocation. */
+
+static bool may_wait(gfp_t flags)
+{
+	return flags & GFP_KERNEL;
+}
+
+/* What one call is about, and what comes of it. */
+struct call {
+	size_t size, align;
+	gfp_t flags;
+	uint32_t units, order;
+	uint32_t unit;
+	uint32_t tag; /* what the object's state shall be; 0: that of shared ones */
+	struct pages_taken taken;
+	bool contended, trim;
+	bool refused, may_come; /* no room: the system said so; there may be some later */
+	struct trouble trouble;
+};
+
+static void *no_object(const struct call *call)
+{
+	struct report report;
+
+	if (call->may_come && !may_wait(call->flags))
+		return not_now();
 	count(&state->counters.failed_enomem);
-	if (refused) {
+	report = call_report(call->size, call->flags, call->align);
+	if (call->refused) {
 		report_string(&report, "the system refused memory");
 	} else {
 		report_string(&report, "no room in an area of percpu=");
@@ -93,245 +123,359 @@ static void *no_room(size_t size, gfp_t flags, size_t align, bool refused)
 	return NULL;
 }
 
-static void *not_now(void)
+static bool is_small(uint32_t units)
 {
-	count(&state->counters.failed_eagain);
-	errno = EAGAIN;
-	return NULL;
+	return units <= SMALL_UNITS;
 }
 
-/* Allocation. */
-
-/* Is a run of pages on its way back to the system? It may be all that is free. */
-static bool is_lent(void)
+/*
+ * The alignment that an object gets. Small ones of an even number of units, which
+ * come from magazines whatever they were before, are aligned to two.
+ */
+static uint32_t order_wanted(uint32_t units, size_t align)
 {
-	return state->map.lent.start != state->map.lent.end;
+	const uint32_t order = order_of(align);
+
+	return order == 0 && is_small(units) && units % 2 == 0 ? 1 : order;
 }
 
-static bool wait_for_trim(void)
+/* Is that all that a magazine's objects are aligned to? */
+static bool magazines_serve(uint32_t units, uint32_t order)
 {
-	if (!is_lent())
+	return is_small(units) && order <= (units % 2 == 0);
+}
+
+/* Is it not for want of room in a whole area that there is none? Under the lock. */
+static bool was_refused(uint32_t units, uint32_t order)
+{
+	return !state->ready || state_is_lent() || state_may_grow(units, order);
+}
+
+/* What a magazine gives. Its pages were taken at the refill. */
+static void from_slot(struct call *call, uint32_t slot)
+{
+	const uint32_t unit = slot & ~MAGAZINE_FRESH;
+
+	call->unit = unit;
+	call->taken = pages_used_before(&state->pages, unit, unit + call->units);
+	if (slot & MAGAZINE_FRESH)
+		call->taken.first_dirty = call->taken.last_dirty = 0;
+}
+
+static void take_small(struct call *call)
+{
+	const uint32_t slot = caches_refill(call->units, call->order, call->contended,
+					    may_wait(call->flags), &call->tag);
+
+	if (slot != MAGAZINE_NOTHING)
+		from_slot(call, slot);
+}
+
+static void take_other(struct call *call)
+{
+	const uint32_t units = call->units;
+
+	if (!caches_find(units, call->order, &call->unit, 1, may_wait(call->flags)))
+		return;
+	call->taken = pages_take(&state->pages, call->unit, call->unit + units);
+	state_note_peak(call->unit + units);
+}
+
+/*
+ * Before the first object, and while nobody waits: see that some memory is left that
+ * calls which may not ask for more find.
+ */
+static void keep_reserve(void)
+{
+	if (state->map.units - state->map.frontier < RESERVE_UNITS && !state_grow(RESERVE_UNITS, 0))
+		state_take_trouble();
+}
+
+/* Under the lock. Is the library there, with the pending objects in the map? */
+static bool begin(const struct call *call)
+{
+	if (!(may_wait(call->flags) ? state_set_up() : state->ready))
 		return false;
-	pthread_mutex_unlock(&state->lock);
-	pthread_mutex_lock(&state->trim_lock);
-	pthread_mutex_unlock(&state->trim_lock);
-	pthread_mutex_lock(&state->lock);
+	caches_settle(SETTLED_MAX);
 	return true;
 }
 
-static uint32_t find_room(uint32_t units, uint32_t order, bool may_wait)
-{
-	uint32_t unit;
-
-	do {
-		unit = map_alloc(&state->map, units, order);
-	} while (unit == MAP_NONE && may_wait && (wait_for_trim() || state_grow(units, order)));
-	return unit;
-}
-
-static void count_alloc(uint32_t end)
-{
-	struct counters *counters = &state->counters;
-
-	counters->allocs++;
-	if (counters->peak_units < state->map.used_units)
-		counters->peak_units = state->map.used_units;
-	if (counters->top_units < end)
-		counters->top_units = end;
-}
-
-/* Is it not for want of room in a whole area that there is none now? */
-static bool room_may_come(uint32_t units, uint32_t order)
-{
-	return !state->ready || is_lent() || state_may_grow(units, order);
-}
-
-/* What one call is about, and what comes of it. */
-struct call {
-	size_t size, align;
-	gfp_t flags;
-	uint32_t unit;
-	struct pages_taken taken;
-	bool trim, may_come;
-	struct trouble trouble;
-};
-
 /* Under the lock. */
-static void alloc_locked(struct call *call)
+static void end(struct call *call, size_t allocs, bool failed)
 {
-	const bool may_wait = call->flags & GFP_KERNEL;
-	const uint32_t units = units_of(call->size), order = order_of(call->align);
-
-	if (may_wait ? state_set_up() : state->ready)
-		call->unit = find_room(units, order, may_wait);
-	if (call->unit == MAP_NONE) {
-		call->may_come = room_may_come(units, order);
+	if (failed) {
+		call->may_come = call->refused ||
+				 (call->units <= state->map.units_max && caches_count().objects);
 	} else {
-		call->taken = pages_take(&state->pages, call->unit, call->unit + units);
-		count_alloc(call->unit + units);
-		call->trim = may_wait && trim_is_due();
+		__atomic_fetch_add(&state->counters.allocs, allocs, __ATOMIC_RELAXED);
+	}
+	if (!failed && may_wait(call->flags)) {
+		trim_tick();
+		call->trim = trim_is_due();
+		if (trim_is_near() && is_small(call->units))
+			caches_call(call->units);
+		keep_reserve();
+		caches_look_for_idle();
 	}
 	call->trouble = state_take_trouble();
 }
 
-void *cpu_alloc(size_t size, gfp_t flags, size_t align)
+static void alloc_locked(struct call *call)
 {
-	struct call call = {.size = size, .align = align, .flags = flags, .unit = MAP_NONE};
+	if (!begin(call)) {
+		/* There is nothing. */
+	} else if (magazines_serve(call->units, call->order)) {
+		take_small(call);
+	} else {
+		take_other(call);
+	}
+	if (!lock_is_mine(&state->lock))
+		return;
+	if (call->unit == MAP_NONE)
+		call->refused = was_refused(call->units, call->order);
+	end(call, 1, call->unit == MAP_NONE);
+}
+
+static bool take_lock(struct call *call)
+{
+	if (!may_wait(call->flags))
+		return lock_try_briefly(&state->lock);
+	call->contended = !lock_try(&state->lock);
+	return !call->contended || lock_take(&state->lock);
+}
+
+/* False: it was lost, in a copy of the process that cannot have it again. */
+static bool drop_lock(const struct call *call)
+{
+	const bool mine = lock_is_mine(&state->lock);
+
+	lock_drop(&state->lock);
+	state_report(&call->trouble);
+	return mine;
+}
+
+static struct call new_call(size_t size, gfp_t flags, size_t align)
+{
+	const uint32_t units = units_of(size);
+
+	return (struct call){
+		.size = size,
+		.align = align,
+		.flags = flags,
+		.units = units,
+		.order = order_wanted(units, align),
+		.unit = MAP_NONE,
+	};
+}
+
+static void set_live(const struct call *call)
+{
+	if (call->tag)
+		object_set(&state->objects, call->unit, (uint16_t)call->tag);
+	else
+		object_set_shared(&state->objects, call->unit, call->units);
+}
+
+/* Without the lock, what others leave in the magazine. */
+static bool take_reserve(struct call *call)
+{
+	uint32_t slot;
+
+	if (!magazines_serve(call->units, call->order) || !caches_are_there())
+		return false;
+	slot = caches_pop(call->units, &call->tag);
+	if (slot == MAGAZINE_NOTHING)
+		return false;
+	from_slot(call, slot);
+	return true;
+}
+
+static void *finish(const struct call *call)
+{
+	set_live(call);
+	pages_prepare(&state->pages, &state->areas, &call->taken, call->flags & __GFP_ZERO);
+	if (call->trim)
+		trim_step();
+	return handle_of(call->unit);
+}
+
+/* By the lock. Not inlined: most calls do without. */
+__attribute__((noinline)) static void *alloc_slow(size_t size, gfp_t flags, size_t align)
+{
 	const char *wrong = wrong_arguments(flags, align);
-	const bool may_wait = flags & GFP_KERNEL;
+	struct call call;
 
 	if (wrong)
 		return refuse(size, flags, align, wrong);
 	if (size == 0)
 		return ZERO_SIZE_PTR;
-	if (may_wait)
-		pthread_mutex_lock(&state->lock);
-	else if (pthread_mutex_trylock(&state->lock) != 0)
-		return not_now();
+	call = new_call(size, flags, align);
+	if (flags & GFP_ATOMIC && magazines_serve(call.units, call.order))
+		caches_note_atomic(call.units);
+	if (flags & GFP_ATOMIC && take_reserve(&call))
+		return finish(&call);
+	if (!take_lock(&call))
+		return !may_wait(flags) && take_reserve(&call) ? finish(&call) : not_now();
 	alloc_locked(&call);
-	pthread_mutex_unlock(&state->lock);
-	state_report(&call.trouble);
+	if (!drop_lock(&call))
+		return not_now();
 	if (call.unit == MAP_NONE)
-		return call.may_come && !may_wait ? not_now()
-						  : no_room(size, flags, align, call.may_come);
-	pages_prepare(&state->pages, &state->areas, &call.taken, flags & __GFP_ZERO);
+		return no_object(&call);
+	return finish(&call);
+}
+
+/*
+ * May the object come from a magazine, and is all in order? In few instructions: a bit for each
+ * good value below 16; and what has an odd number of units is not aligned to 8.
+ */
+static inline bool is_common(size_t size, gfp_t flags, size_t align)
+{
+	const uint32_t good_aligns = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 4 | 1 << 8;
+	const uint32_t good_modes = 1 << 0 | 1 << GFP_KERNEL | 1 << GFP_NOWAIT;
+	const uint32_t good_flags = good_modes | good_modes << __GFP_ZERO;
+	const size_t sizes = __atomic_load_n(&state->magazines.sizes, __ATOMIC_ACQUIRE);
+	const size_t odd_units_at_3 = 2 * (size + CPU_ALLOC_UNIT - 1);
+
+	return size - 1 < sizes && (flags | align) < 16 && good_flags >> flags & 1 &&
+	       good_aligns >> align & 1 && !(odd_units_at_3 & align & 8);
+}
+
+/* What is known to be zero stays as it is. */
+__attribute__((noinline)) static void *zero(size_t size, uint32_t slot)
+{
+	const uint32_t unit = slot & ~MAGAZINE_FRESH;
+	const struct pages_taken taken =
+		pages_used_before(&state->pages, unit, unit + units_of(size));
+
+	if (!(slot & MAGAZINE_FRESH))
+		pages_prepare(&state->pages, &state->areas, &taken, true);
+	return handle_of(unit);
+}
+
+void *cpu_alloc(size_t size, gfp_t flags, size_t align)
+{
+	const size_t units = (size + CPU_ALLOC_UNIT - 1) / CPU_ALLOC_UNIT;
+	uint32_t slot, tag;
+
+	if (!is_common(size, flags, align))
+		return alloc_slow(size, flags, align);
+	slot = magazine_pop(state->magazines.way, state->magazines.class[units], &tag);
+	if (slot == MAGAZINE_NOTHING)
+		return alloc_slow(size, flags, align);
+	object_set(&state->objects, slot & ~MAGAZINE_FRESH, (uint16_t)tag);
+	return flags & __GFP_ZERO ? zero(size, slot) : handle_of(slot & ~MAGAZINE_FRESH);
+}
+
+/* Many at once. */
+
+/* Until it is handed out a handle's lowest bit tells that the object is known to be zero. */
+#define HANDLE_FRESH ((uintptr_t)1)
+
+/* Under the lock. Returns how many there are. */
+static size_t find_bulk(struct call *call, size_t n, void **ptrs)
+{
+	uint32_t found[BULK];
+	size_t done = 0;
+
+	while (done < n) {
+		const size_t left = n - done;
+		const uint32_t more =
+			caches_find(call->units, call->order, found,
+				    left < BULK ? (uint32_t)left : BULK, may_wait(call->flags));
+
+		if (more == 0)
+			break;
+		for (uint32_t i = 0; i < more; i++)
+			ptrs[done++] = handle_of(found[i]);
+	}
+	return done;
+}
+
+/* Under the lock. To the map; their pages were not taken yet. */
+static void give_back_bulk(const struct call *call, size_t n, void **ptrs)
+{
+	uint32_t found[BULK];
+
+	for (size_t done = 0; done < n;) {
+		uint32_t more = 0;
+
+		for (; more < BULK && done < n; more++)
+			found[more] = unit_of(ptrs[done++]);
+		map_free_batch(&state->map, call->units, found, more);
+	}
+}
+
+/* Under the lock. All or none; once more with empty magazines: what they held was in the way. */
+static bool take_bulk(struct call *call, size_t n, void **ptrs)
+{
+	size_t done = find_bulk(call, n, ptrs);
+
+	if (done < n && may_wait(call->flags) && lock_is_mine(&state->lock)) {
+		give_back_bulk(call, done, ptrs);
+		caches_flush();
+		done = find_bulk(call, n, ptrs);
+	}
+	if (!lock_is_mine(&state->lock))
+		return false;
+	if (done < n) {
+		call->refused = was_refused(call->units, call->order);
+		give_back_bulk(call, done, ptrs);
+		return false;
+	}
+	for (size_t i = 0; i < n; i++) {
+		const uint32_t unit = unit_of(ptrs[i]), end = unit + call->units;
+		const struct pages_taken taken = pages_take(&state->pages, unit, end);
+
+		if (pages_was_fresh(&state->pages, &taken))
+			ptrs[i] = (char *)ptrs[i] + HANDLE_FRESH;
+		state_note_peak(end);
+	}
+	return true;
+}
+
+static void hand_out(const struct call *call, void **ptr)
+{
+	const uint32_t unit = unit_of(*ptr), end = unit + call->units;
+	const bool fresh = (uintptr_t)*ptr & HANDLE_FRESH;
+	const struct pages_taken taken = fresh ? (struct pages_taken){unit, end, 0, 0}
+					       : pages_used_before(&state->pages, unit, end);
+
+	object_set_shared(&state->objects, unit, call->units);
+	pages_prepare(&state->pages, &state->areas, &taken, call->flags & __GFP_ZERO);
+	*ptr = handle_of(unit);
+}
+
+int cpu_alloc_bulk(size_t size, gfp_t flags, size_t align, size_t n, void **ptrs)
+{
+	const char *wrong = wrong_arguments(flags, align);
+	struct call call;
+	bool done = false;
+
+	if (wrong)
+		return refuse(size, flags, align, wrong) ? 0 : -1;
+	if (size == 0) {
+		while (n > 0)
+			ptrs[--n] = ZERO_SIZE_PTR;
+		return 0;
+	}
+	if (n == 0)
+		return 0;
+	call = new_call(size, flags, align);
+	if (!take_lock(&call))
+		return not_now() ? 0 : -1;
+	if (begin(&call))
+		done = take_bulk(&call, n, ptrs);
+	else
+		call.refused = true;
+	if (lock_is_mine(&state->lock))
+		end(&call, n, !done);
+	if (!drop_lock(&call))
+		return not_now() ? 0 : -1;
+	if (!done)
+		return no_object(&call) ? 0 : -1;
+	for (size_t i = 0; i < n; i++)
+		hand_out(&call, &ptrs[i]);
 	if (call.trim)
 		trim_step();
-	return state->areas.base + units_to_bytes(call.unit);
-}
-
-/* Freeing. */
-
-/* Reports are made without the lock: the text, and a number that goes with it. */
-struct complaint {
-	const char *text;
-	uint64_t number;
-	bool has_number;
-};
-
-static void complain(const void *ptr, size_t size, struct complaint complaint)
-{
-	struct report report;
-
-	count(&state->counters.misuses);
-	report_begin(&report);
-	report_string(&report, "cpu_free(");
-	report_hex(&report, (uintptr_t)ptr);
-	report_string(&report, ", ");
-	report_decimal(&report, size);
-	report_string(&report, "): ");
-	report_string(&report, complaint.text);
-	if (complaint.has_number)
-		report_decimal(&report, complaint.number);
-	report_misuse(&report);
-}
-
-/* Does it point into the reservation? Where, from its start, goes to *@offset. */
-static bool is_inside(const void *ptr, size_t *offset)
-{
-	if (!state_is_ready())
-		return false;
-	*offset = (uintptr_t)ptr - (uintptr_t)state->areas.base;
-	return *offset < areas_span(&state->areas) &&
-	       *offset % CPU_ALLOC_STRIDE < state->areas.limit;
-}
-
-/* What a pointer is that is no handle of a unit. No text: it is one. */
-static struct complaint judge_pointer(const void *ptr, size_t *offset)
-{
-	size_t k;
-
-	if (!is_inside(ptr, offset))
-		return (struct complaint){.text = "not a CPU pointer"};
-	k = *offset / CPU_ALLOC_STRIDE;
-	if (k == 1)
-		return (struct complaint){.text = "pointer to the instance for strays"};
-	if (k > 1)
-		return (struct complaint){"pointer to the instance of CPU ", k - 2, true};
-	if (*offset % CPU_ALLOC_UNIT)
-		return (struct complaint){.text = "misaligned pointer"};
-	return (struct complaint){0};
-}
-
-static struct complaint judge_verdict(enum map_verdict verdict, uint32_t units)
-{
-	switch (verdict) {
-	case MAP_OBJECT:
-		return (struct complaint){0};
-	case MAP_SIZE:
-		return (struct complaint){"wrong size: the object's bytes are ",
-					  units_to_bytes(units), true};
-	case MAP_INTERIOR:
-		return (struct complaint){.text = "interior pointer"};
-	case MAP_FREED:
-		return (struct complaint){.text = "double free"};
-	case MAP_FREE:
-	case MAP_OUTSIDE:
-		break;
-	}
-	return (struct complaint){.text = "not an object"};
-}
-
-/* Under the lock. */
-static struct complaint free_unit(uint32_t unit, uint32_t units)
-{
-	const enum map_verdict verdict = map_free(&state->map, unit, units);
-	uint32_t actual = 0;
-
-	if (verdict == MAP_OBJECT) {
-		pages_release(&state->pages, unit, unit + units);
-		state->counters.frees++;
-	} else if (verdict == MAP_SIZE) {
-		map_look(&state->map, unit, &actual);
-	}
-	return judge_verdict(verdict, actual);
-}
-
-void cpu_free(void *ptr, size_t size)
-{
-	struct complaint complaint;
-	size_t offset;
-
-	if (!ptr || ptr == ZERO_SIZE_PTR)
-		return;
-	complaint = judge_pointer(ptr, &offset);
-	if (!complaint.text) {
-		pthread_mutex_lock(&state->lock);
-		complaint = free_unit((uint32_t)(offset / CPU_ALLOC_UNIT), units_of(size));
-		pthread_mutex_unlock(&state->lock);
-	}
-	if (complaint.text)
-		complain(ptr, size, complaint);
-}
-
-void cpu_alloc_free_set(void *ptr, size_t size)
-{
-	size_t offset;
-
-	if (!ptr || ptr == ZERO_SIZE_PTR || is_inside(ptr, &offset))
-		cpu_free(ptr, size);
-	else
-		__sched_cpufree(ptr);
-}
-
-/* Questions. */
-
-int cpu_alloc_nr(void)
-{
-	int nr = __atomic_load_n(&state->nr, __ATOMIC_RELAXED);
-
-	if (nr == 0) {
-		pthread_mutex_lock(&state->lock);
-		state_use();
-		nr = state->nr;
-		pthread_mutex_unlock(&state->lock);
-	}
-	return nr;
-}
-
-size_t cpu_alloc_offset(const void *ptr)
-{
-	size_t offset;
-
-	return is_inside(ptr, &offset) && offset < CPU_ALLOC_STRIDE ? offset : SIZE_MAX;
+	return 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Waiting for what runs on other CPUs, by membarrier(). */
+#include "fence.h"
 #include "cpu_alloc.h"
 #include "index.h"
 
@@ -33,6 +34,15 @@ static int fence(int cpu)
 		return -1;
 	errno = saved;
 	return 0;
+}
+
+bool fence_index(int i)
+{
+	const int saved = errno;
+	const bool done = fence(i) == 0;
+
+	errno = saved;
+	return done;
 }
 
 int cpu_fence(int i)

@@ -21,6 +21,9 @@
 #ifndef MLOCK_ONFAULT
 #define MLOCK_ONFAULT 1
 #endif
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
 #define MPOL_PREFERRED 1 /* linux/mempolicy.h is not installed everywhere */
 #define NODES_MAX 1024
 
@@ -92,6 +95,16 @@ bool os_commit(void *at, size_t bytes, bool lock)
 void os_uncommit(void *at, size_t bytes)
 {
 	mprotect(at, bytes, PROT_NONE);
+}
+
+bool os_show(void *at, size_t bytes)
+{
+	return mprotect(at, bytes, PROT_READ) == 0;
+}
+
+bool os_clear_in_copies(void *at, size_t bytes)
+{
+	return madvise(at, bytes, MADV_WIPEONFORK) == 0;
 }
 
 bool os_discard(void *at, size_t bytes)

@@ -30,6 +30,12 @@ void os_unreserve(void *at, size_t bytes);
 bool os_commit(void *at, size_t bytes, bool lock);
 void os_uncommit(void *at, size_t bytes);
 
+/* Make reserved space readable: zeros that cost no memory. */
+bool os_show(void *at, size_t bytes);
+
+/* From now on it reads zero in every copy of this process, however made. */
+bool os_clear_in_copies(void *at, size_t bytes);
+
 /* Give the pages back; they read zero afterwards. False: they are as they were. */
 bool os_discard(void *at, size_t bytes);
 

@@ -55,6 +55,22 @@ struct pages_taken pages_take(struct pages *pages, uint32_t start, uint32_t end)
 	return taken;
 }
 
+bool pages_was_fresh(const struct pages *pages, const struct pages_taken *taken)
+{
+	const uint32_t first = taken->start / pages->units_per_page;
+	const bool one_page = (taken->end - 1) / pages->units_per_page == first;
+
+	return taken->start - first * pages->units_per_page >= taken->first_dirty &&
+	       (one_page || taken->last_dirty == 0);
+}
+
+struct pages_taken pages_used_before(const struct pages *pages, uint32_t start, uint32_t end)
+{
+	const uint16_t all = (uint16_t)pages->units_per_page;
+
+	return (struct pages_taken){start, end, all, all};
+}
+
 void pages_release(struct pages *pages, uint32_t start, uint32_t end)
 {
 	const uint32_t last = (end - 1) / pages->units_per_page;

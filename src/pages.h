@@ -39,6 +39,12 @@ struct pages_taken {
 struct pages_taken pages_take(struct pages *pages, uint32_t start, uint32_t end);
 void pages_release(struct pages *pages, uint32_t start, uint32_t end);
 
+/* Was all of it known to be zero? Of an object that lies in two pages at most. */
+bool pages_was_fresh(const struct pages *pages, const struct pages_taken *taken);
+
+/* Of such an object whose memory was used before: what pages_prepare() wants. */
+struct pages_taken pages_used_before(const struct pages *pages, uint32_t start, uint32_t end);
+
 /*
  * Finish taking: zero what is dirty, if wanted, in all areas. Nothing becomes
  * resident: it looks before it writes. The object is the caller's: no lock.

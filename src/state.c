@@ -11,14 +11,12 @@
 #include "report.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #define FIRST_COMMIT ((size_t)64 << 10)
 
-struct state cpu_alloc_state = {
-	.lock = PTHREAD_MUTEX_INITIALIZER,
-	.trim_lock = PTHREAD_MUTEX_INITIALIZER,
-};
+struct state cpu_alloc_state;
 
 static struct state *const state = &cpu_alloc_state;
 
@@ -97,15 +95,18 @@ int cpu_alloc_setup(const char *options)
 
 	if (!options || !options_are_good(options)) /* reports, hence without the lock */
 		error = EINVAL;
-	pthread_mutex_lock(&state->lock);
-	state_know_options();
-	if (state->in_use) {
-		error = EBUSY;
-	} else if (!error) {
-		options_from_call(&state->options, options);
-		no_cid = apply_options();
+	if (!lock_take(&state->lock)) {
+		error = EAGAIN;
+	} else {
+		state_know_options();
+		if (state->in_use) {
+			error = EBUSY;
+		} else if (!error) {
+			options_from_call(&state->options, options);
+			no_cid = apply_options();
+		}
+		lock_drop(&state->lock);
 	}
-	pthread_mutex_unlock(&state->lock);
 	if (no_cid)
 		report_no_cid();
 	if (error)
@@ -123,18 +124,54 @@ void state_use(void)
 	state->in_use = true;
 }
 
-/* fork(): nobody else is in the middle of something; the child goes on with its copy. */
+/*
+ * fork(): nobody else is in the middle of something; the child goes on with its copy.
+ * Memory is not copied in one moment, so magazines, that work without the lock, are
+ * emptied before, and closed meanwhile; in copies their memory is clear. In a handler
+ * that interrupted this thread with a lock in its hands there is nothing to wait for:
+ * in the child too it goes on where it was.
+ */
+
+static _Thread_local struct {
+	bool trim_lock, lock, closed;
+} for_fork __attribute__((tls_model("initial-exec")));
+
+static bool take_for_fork(struct lock *lock)
+{
+	return !lock_is_mine(lock) && lock_take(lock);
+}
 
 static void before_fork(void)
 {
-	pthread_mutex_lock(&state->trim_lock);
-	pthread_mutex_lock(&state->lock);
+	for_fork.trim_lock = !lock_is_mine(&state->lock) && take_for_fork(&state->trim_lock);
+	for_fork.lock = take_for_fork(&state->lock);
+	for_fork.closed = for_fork.lock && caches_close();
+	if (for_fork.closed)
+		caches_drain();
 }
 
-static void after_fork(void)
+static void drop_after_fork(void)
 {
-	pthread_mutex_unlock(&state->lock);
-	pthread_mutex_unlock(&state->trim_lock);
+	if (for_fork.lock)
+		lock_drop(&state->lock);
+	if (for_fork.trim_lock)
+		lock_drop(&state->trim_lock);
+}
+
+static void after_fork_in_parent(void)
+{
+	if (for_fork.closed)
+		caches_open();
+	drop_after_fork();
+}
+
+static void after_fork_in_child(void)
+{
+	if (for_fork.lock)
+		lock_renew(&state->lock);
+	if (for_fork.trim_lock)
+		lock_renew(&state->trim_lock);
+	drop_after_fork();
 }
 
 static bool handle_fork(void)
@@ -143,14 +180,31 @@ static bool handle_fork(void)
 
 	if (handled)
 		return true;
-	errno = pthread_atfork(before_fork, after_fork, after_fork);
+	errno = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 	handled = errno == 0;
 	return handled || failed("cannot handle fork()", 0, NULL);
+}
+
+/* Copies that no handler of fork() puts in order shall know that they are. */
+static void watch_copies(void)
+{
+	const size_t page = os_page_size();
+	uint32_t *whole = os_reserve(NULL, page);
+
+	if (!whole)
+		return;
+	if (os_commit(whole, page, false) && os_clear_in_copies(whole, page)) {
+		lock_watch(&state->lock, &whole[0], caches_forget);
+		lock_watch(&state->trim_lock, &whole[1], NULL);
+	} else {
+		os_unreserve(whole, page);
+	}
 }
 
 /* From index.c, before all constructors of the program. Nobody else is here yet. */
 void index_at_load(void)
 {
+	watch_copies();
 	handle_fork(); /* once more at the first allocation, if it failed */
 	state_know_options();
 }
@@ -174,29 +228,62 @@ static bool reserve_areas(void)
 	       failed("cannot reserve ", span, " of address space");
 }
 
-/* The map's memory and the pages' states: one mapping, which comes as it is touched. */
+/*
+ * Our own memory, in one mapping. All of it comes as it is touched.
+ *
+ *	| map | pages | pending bits | use of indices | states |	| magazines of all indices |
+ *
+ * Magazines are apart: where there is no room for them it goes without. States are writable as far
+ *as the areas are, and readable everywhere: whoever frees looks at what a pointer leads to before
+ *anything else is known of it.
+ */
 static bool map_own_memory(void)
 {
 	const size_t page = os_page_size();
 	const uint32_t units = (uint32_t)(state->areas.limit / CPU_ALLOC_UNIT);
 	const size_t map_bytes = map_memory_bytes(units); /* a multiple of a node's 4 bytes */
-	const size_t pages_bytes = state->areas.limit / page * sizeof(struct page);
+	const size_t pages_at = map_bytes;
+	const size_t pending_at =
+		(pages_at + state->areas.limit / page * sizeof(struct page) + 7) & ~(size_t)7;
+	const size_t use_at = pending_at + objects_pending_bytes(units);
+	const size_t states_at = os_round_to_page(use_at + caches_bytes(state->nr));
+	char *own;
 
 	if (page / CPU_ALLOC_UNIT > UINT16_MAX) { /* struct page counts units in 16 bits */
 		errno = ENOTSUP;
 		return failed("cannot work with pages of ", page, "");
 	}
-	state->own_bytes = os_round_to_page(map_bytes + pages_bytes);
-	state->own = os_reserve(NULL, state->own_bytes);
-	if (!state->own || !os_commit(state->own, state->own_bytes, os_locks_memory()))
+	state->own_bytes = states_at + os_round_to_page(objects_state_bytes(units));
+	state->own = own = os_reserve(NULL, state->own_bytes);
+	if (!own || !os_commit(own, states_at, os_locks_memory()) ||
+	    !os_show(own + states_at, state->own_bytes - states_at))
 		return failed("cannot map ", state->own_bytes, " of metadata");
-	os_huge_pages(state->own, state->own_bytes, false);
-	map_init(&state->map, state->own, units);
+	os_huge_pages(own, state->own_bytes, false);
+	map_init(&state->map, own, units);
 	state->pages = (struct pages){
-		.page = (void *)((char *)state->own + map_bytes),
+		.page = (void *)(own + pages_at),
 		.units_per_page = (uint32_t)(page / CPU_ALLOC_UNIT),
 	};
+	objects_init(&state->objects, own + states_at, own + pending_at, units);
+	caches_init((void *)(own + use_at));
 	return true;
+}
+
+/* The states of so much of an area can be written. */
+static bool commit_states(size_t bytes)
+{
+	char *states = (char *)state->objects.state;
+	const size_t have = os_round_to_page(
+		objects_state_bytes((uint32_t)(state->areas.committed / CPU_ALLOC_UNIT)));
+	const size_t want =
+		os_round_to_page(objects_state_bytes((uint32_t)(bytes / CPU_ALLOC_UNIT)));
+
+	return want == have || os_commit(states + have, want - have, os_locks_memory());
+}
+
+static bool commit_both(size_t bytes)
+{
+	return commit_states(bytes) && areas_commit(&state->areas, bytes);
 }
 
 /* Smaller steps would cost more system calls; larger ones commit what nobody needs. */
@@ -212,11 +299,26 @@ static bool commit(size_t wanted)
 		step = wanted;
 	if (step > limit)
 		step = limit;
-	if (!areas_commit(&state->areas, step) &&
-	    (step == wanted || !areas_commit(&state->areas, wanted)))
+	if (!commit_both(step) && (step == wanted || !commit_both(wanted)))
 		return failed("cannot make ", wanted, " of each area writable");
 	map_grow(&state->map, (uint32_t)(state->areas.committed / CPU_ALLOC_UNIT));
 	return true;
+}
+
+static void map_magazines(void)
+{
+	const size_t bytes = (size_t)state->nr * MAGAZINES_STRIDE;
+	char *memory = caches_are_possible() ? os_reserve(NULL, bytes) : NULL;
+
+	if (!memory)
+		return;
+	if (os_commit(memory, bytes, os_locks_memory()) && os_clear_in_copies(memory, bytes)) {
+		os_huge_pages(memory, bytes, false);
+		state->own_bytes += bytes;
+		caches_start(memory);
+	} else {
+		os_unreserve(memory, bytes);
+	}
 }
 
 static void tear_down(void)
@@ -227,6 +329,8 @@ static void tear_down(void)
 		areas_unreserve(&state->areas);
 	state->areas = (struct areas){0};
 	state->map = (struct map){0};
+	state->objects = (struct objects){0};
+	state->caches = (struct caches){0};
 	state->own = NULL;
 	state->own_bytes = 0;
 }
@@ -240,6 +344,7 @@ bool state_set_up(void)
 	state_use();
 	if (handle_fork() && reserve_areas() && map_own_memory() && commit(os_page_size())) {
 		__atomic_store_n(&state->ready, true, __ATOMIC_RELEASE);
+		map_magazines();
 		return true;
 	}
 	tear_down();

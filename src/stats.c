@@ -18,17 +18,36 @@ static uint64_t largest_free_bytes(void)
 	return above > largest ? above : largest;
 }
 
+/* At one moment: nothing has happened between two looks, or nothing can. */
+static struct caches_count count_cached(void)
+{
+	const struct caches_count first = caches_count(), second = caches_count();
+	struct caches_count now;
+	bool closed;
+
+	if (first.objects == second.objects && first.units == second.units &&
+	    first.pops == second.pops)
+		return second;
+	closed = caches_close();
+	now = caches_count();
+	if (closed)
+		caches_open();
+	return now;
+}
+
 static struct cpu_alloc_stats read_stats(void)
 {
 	const struct counters *counters = &state->counters;
+	const struct caches_count cached = state->ready ? count_cached() : (struct caches_count){0};
 
 	return (struct cpu_alloc_stats){
-		.cpu_bytes = units_to_bytes(state->map.used_units),
+		.cpu_bytes = units_to_bytes(state->map.used_units - cached.units),
 		.peak_bytes = units_to_bytes(counters->peak_units),
 		.top_bytes = units_to_bytes(counters->top_units),
-		.objects = state->map.objects,
-		.allocs = counters->allocs,
-		.frees = counters->frees,
+		.cached_bytes = units_to_bytes(cached.units),
+		.objects = state->map.objects - cached.objects,
+		.allocs = __atomic_load_n(&counters->allocs, __ATOMIC_RELAXED) + cached.allocs,
+		.frees = __atomic_load_n(&counters->frees, __ATOMIC_RELAXED) + cached.frees,
 		.failed_einval = __atomic_load_n(&counters->failed_einval, __ATOMIC_RELAXED),
 		.failed_enomem = __atomic_load_n(&counters->failed_enomem, __ATOMIC_RELAXED),
 		.failed_eagain = __atomic_load_n(&counters->failed_eagain, __ATOMIC_RELAXED),
@@ -59,10 +78,13 @@ int cpu_alloc_stats(struct cpu_alloc_stats *s, size_t n)
 		errno = EINVAL;
 		return -1;
 	}
-	pthread_mutex_lock(&state->lock);
+	if (!lock_take(&state->lock)) {
+		errno = EAGAIN;
+		return -1;
+	}
 	state_know_options();
 	stats = read_stats();
-	pthread_mutex_unlock(&state->lock);
+	lock_drop(&state->lock);
 	stats.resident_bytes = resident_bytes();
 	stats.size = n < sizeof(stats) ? n : sizeof(stats);
 	memcpy(s, &stats, stats.size);

@@ -20,9 +20,9 @@ struct pair {
 /* Objects lie side by side from the area's start; small ones fill the gaps. */
 static int packs_tightly(const void *unused)
 {
-	char *first = cpu_alloc(4, GFP_KERNEL, 4), *line = cpu_alloc(64, GFP_KERNEL, 64);
-	char *gap = cpu_alloc(24, GFP_KERNEL, 8), *rest = cpu_alloc(28, GFP_KERNEL, 4);
-	char *next = cpu_alloc(5, GFP_KERNEL, 0), *last = cpu_alloc(4, GFP_KERNEL, 1);
+	char *first = first_fit(4, GFP_KERNEL, 4), *line = first_fit(64, GFP_KERNEL, 64);
+	char *gap = first_fit(24, GFP_KERNEL, 8), *rest = first_fit(28, GFP_KERNEL, 4);
+	char *next = first_fit(5, GFP_KERNEL, 0), *last = first_fit(4, GFP_KERNEL, 1);
 
 	(void)unused;
 	must(first && cpu_alloc_offset(first) == 0);
@@ -32,7 +32,46 @@ static int packs_tightly(const void *unused)
 	must(next == first + 4 + 124);
 	must(last == first + 4);
 	cpu_free(line, 64);
-	must(cpu_alloc(60, GFP_KERNEL, 4) == first + 60);
+	must(first_fit(60, GFP_KERNEL, 4) == first + 60);
+	return 0;
+}
+
+static void pin(size_t cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	must(sched_setaffinity(0, sizeof(set), &set) == 0);
+}
+
+/* Objects of one size too, on one CPU: magazines give the lowest first. */
+static int packs_in_rows(const void *unused)
+{
+	static const size_t sizes[] = {4, 8, 12, 24, 44, 64, 200, 256};
+	char *row, *next;
+
+	(void)unused;
+	pin((size_t)sched_getcpu());
+	for (size_t k = 0; k < sizeof(sizes) / sizeof(*sizes); k++) {
+		row = next = first_fit(sizes[k], GFP_KERNEL, 4);
+		for (int n = 0; n < 200; n++) {
+			must(row && next == row + (size_t)n * sizes[k]);
+			next = cpu_alloc(sizes[k], GFP_KERNEL, 4);
+		}
+	}
+	return 0;
+}
+
+/* Whatever is asked for, so that one magazine serves all who ask for less than 16. */
+static int aligns_even_sizes(const void *unused)
+{
+	(void)unused;
+	for (size_t size = 4; size <= 512; size += 4) {
+		char *odd = cpu_alloc(4, GFP_KERNEL, 4), *ptr = cpu_alloc(size, GFP_KERNEL, 1);
+
+		must(odd && ptr && (size > 256 || size % 8 || (uintptr_t)ptr % 8 == 0));
+	}
 	return 0;
 }
 
@@ -104,29 +143,25 @@ static int typed(const void *unused)
 
 static int beside_sched_h(const void *unused)
 {
-	cpu_set_t *theirs = CPU_ALLOC(100), *ours = CPU_ALLOC(cpu_set_t, GFP_KERNEL);
+	cpu_set_t *theirs = CPU_ALLOC(100), *ours;
 	struct cpu_alloc_stats before;
 
 	(void)unused;
-	must(theirs && ours && cpu_alloc_offset(ours) == 0);
+	must(cpu_alloc(4, GFP_KERNEL, 4)); /* its page does not go back with the next */
+	settle();
+	ours = CPU_ALLOC(cpu_set_t, GFP_KERNEL);
+	must(theirs && ours && cpu_alloc_offset(ours) == 8);
 	CPU_ZERO_S(CPU_ALLOC_SIZE(100), theirs);
 	CPU_SET_S(99, CPU_ALLOC_SIZE(100), theirs);
 	must(CPU_COUNT_S(CPU_ALLOC_SIZE(100), theirs) == 1);
+	settle();
 	before = stats_now();
 	CPU_FREE(theirs);
 	must_change(&before, "");
 	CPU_FREE(ours);
+	settle();
 	must_change(&before, "cpu_bytes objects frees largest_free_bytes");
 	return 0;
-}
-
-static void pin(size_t cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	must(sched_setaffinity(0, sizeof(set), &set) == 0);
 }
 
 /* On each CPU that we may use, THIS_CPU() is its instance. */
@@ -213,22 +248,28 @@ static int huge_sizes(const void *unused)
 			must(!cpu_alloc(sizes[n], mode | __GFP_ZERO, 8) && errno == ENOMEM);
 			must_change(&before, "failed_enomem");
 		}
-	must(ptr && cpu_alloc(24, GFP_KERNEL, 8) == ptr + 24);
+	must(ptr && first_fit(24, GFP_KERNEL, 8) == ptr + 24);
 	return 0;
 }
 
 /* Full to the last unit, then ENOMEM; it passes when something is freed. */
 static int exhaustion(const void *unused)
 {
-	const size_t units = 65536 / 4;
-	char *first;
+	enum { UNITS = 65536 / 4 };
+	static bool taken[UNITS];
+	const bool exact = !magazines();
+	char *first, *ptr;
 
 	(void)unused;
 	must(cpu_alloc_setup("percpu=64K") == 0);
 	first = cpu_alloc(4, GFP_KERNEL, 4);
-	must(first && stats_now().area_bytes == 65536);
-	for (size_t n = 1; n < units; n++)
-		must(cpu_alloc(4, GFP_KERNEL, 4) == first + 4 * n);
+	must(first && cpu_alloc_offset(first) == 0 && stats_now().area_bytes == 65536);
+	for (size_t n = 1; n < UNITS; n++) {
+		ptr = cpu_alloc(4, GFP_KERNEL, 4);
+		must(ptr && ptr > first && !taken[cpu_alloc_offset(ptr) / 4]);
+		must(!exact || ptr == first + 4 * n);
+		taken[cpu_alloc_offset(ptr) / 4] = true;
+	}
 	must(stats_now().cpu_bytes == 65536 && stats_now().largest_free_bytes == 0);
 	fill_instances(first, 1, 65536);
 	for (int n = 0; n < 3; n++)
@@ -237,10 +278,11 @@ static int exhaustion(const void *unused)
 	cpu_free(first + 4000, 4);
 	must(!cpu_alloc(5, GFP_KERNEL, 4) && errno == ENOMEM);
 	must(cpu_alloc(4, GFP_KERNEL, 4) == first + 4000);
-	cpu_free(first + 4 * units - 8, 4);
-	cpu_free(first + 4 * units - 4, 4);
+	cpu_free(first + 65536 - 8, 4);
+	cpu_free(first + 65536 - 4, 4);
+	settle();
 	must(stats_now().largest_free_bytes == 8);
-	must(cpu_alloc(8, GFP_KERNEL, 8) == first + 4 * units - 8);
+	must(cpu_alloc(8, GFP_KERNEL, 8) == first + 65536 - 8);
 	return 0;
 }
 
@@ -306,26 +348,43 @@ static void turn(struct model *model, struct slot *slot, size_t size, size_t ali
 		model->top = cpu_alloc_offset(slot->ptr) + whole;
 }
 
+/* What magazines hold counts in the peak, and may lie above what lives. */
+static void must_agree(struct model *model, bool exact)
+{
+	const struct cpu_alloc_stats now = stats_now();
+
+	if (!exact && model->peak < now.cpu_bytes + now.cached_bytes)
+		model->peak = now.cpu_bytes + now.cached_bytes;
+	must(now.cpu_bytes == model->bytes && now.objects == model->objects);
+	must(now.allocs == model->allocs && now.frees == model->allocs - model->objects);
+	must(exact ? now.peak_bytes == model->peak : now.peak_bytes >= model->peak);
+	must(exact ? now.top_bytes == model->top : now.top_bytes >= model->top);
+	must(exact ? now.cached_bytes == 0 : now.peak_bytes <= now.top_bytes);
+	must(now.largest_free_bytes >= now.area_bytes - now.top_bytes);
+	must(now.largest_free_bytes <= now.area_bytes - now.cpu_bytes - now.cached_bytes);
+}
+
 static int stats_agree(const void *unused)
 {
 	static struct model model;
+	const bool exact = !magazines();
+	uint64_t cached = 0;
 	unsigned int seed = 1;
 
 	(void)unused;
 	for (int n = 0; n < 3000; n++) {
 		struct slot *slot = &model.slot[rand_r(&seed) % 64];
-		struct cpu_alloc_stats now;
 
 		turn(&model, slot, 1 + (size_t)rand_r(&seed) % 300, (size_t)4 << n % 5);
 		if (n % 16)
 			continue;
-		now = stats_now();
-		must(now.cpu_bytes == model.bytes && now.peak_bytes == model.peak);
-		must(now.objects == model.objects && now.allocs == model.allocs);
-		must(now.frees == model.allocs - model.objects && now.top_bytes == model.top);
-		must(now.largest_free_bytes >= now.area_bytes - model.top);
-		must(now.largest_free_bytes <= now.area_bytes - now.cpu_bytes);
+		must_agree(&model, exact);
+		cached += stats_now().cached_bytes;
 	}
+	must(exact == (cached == 0));
+	cpu_alloc_trim();
+	must_agree(&model, exact);
+	must(stats_now().cached_bytes == 0);
 	return 0;
 }
 
@@ -340,6 +399,7 @@ static int largest_free_is_true(const void *unused)
 	first = cpu_alloc(400000, GFP_KERNEL, 4);
 	must(first && cpu_alloc(4, GFP_KERNEL, 4));
 	cpu_free(first, 400000);
+	settle();
 	largest = (size_t)stats_now().largest_free_bytes;
 	must(largest == (1 << 20) - 400004);
 	must(!cpu_alloc(largest + 1, GFP_KERNEL, 4) && errno == ENOMEM);
@@ -388,7 +448,8 @@ static int on_one_cpu(const void *unused)
 
 static int on_4096_cpus(const void *unused)
 {
-	char *ptr;
+	const bool exact = !magazines();
+	char *ptr, *next;
 
 	(void)unused;
 	if (!address_space_for(4096))
@@ -398,8 +459,10 @@ static int on_4096_cpus(const void *unused)
 	must(ptr && cpu_alloc_nr() == 4096 && instances_zero(ptr, 24));
 	fill_instances(ptr, 7, 24);
 	must(instances_hold(ptr, 7, 24));
-	for (int n = 0; n < 2000; n++)
-		must(cpu_alloc(24, GFP_KERNEL, 8) == ptr + 24 + 24 * n);
+	for (int n = 1; n <= 2000; n++) {
+		next = cpu_alloc(24, GFP_KERNEL, 8);
+		must(next > ptr && (!exact || next == ptr + 24 * n));
+	}
 	must(instances_hold(ptr, 7, 24));
 	return 0;
 }
@@ -461,6 +524,8 @@ int main(int argc, char **argv)
 		return strcmp(argv[1], "this-cpu") == 0 ? reaches_this_cpu(NULL) : 2;
 
 	ok_child("objects lie side by side, small ones fill the gaps", packs_tightly, NULL);
+	ok_child("objects of one size lie in rows", packs_in_rows, NULL);
+	ok_child("an even number of units is aligned to 8", aligns_even_sizes, NULL);
 	ok_child("every instance is aligned, 1 to 4096", aligns_every_instance, NULL);
 	ok_child("instances lie a stride apart, -1 to nr - 1", reaches_by_stride, NULL);
 	ok_child("cpu_alloc_offset() tells handles from the rest", knows_offsets, NULL);

@@ -108,6 +108,17 @@ static inline struct outcome run_self(const char *options, const char *command)
 	return run_child(exec_start, &start);
 }
 
+/* The same in the mode of this process: with rseq=off as well, if that is what it was told. */
+static inline struct outcome run_self_alike(const char *options, const char *command)
+{
+	const char *ours = getenv("CPU_ALLOC");
+	char both[256];
+
+	snprintf(both, sizeof(both), "%s%s", options,
+		 ours && strstr(ours, "rseq=off") ? ",rseq=off" : "");
+	return run_self(both, command);
+}
+
 static inline bool exited(const struct outcome *o, int code)
 {
 	return WIFEXITED(o->status) && WEXITSTATUS(o->status) == code;
@@ -267,6 +278,26 @@ static inline bool instances_zero(const void *ptr, size_t bytes)
 		if (!all_bytes(instance(ptr, i), 0, bytes))
 			return false;
 	return true;
+}
+
+/* Are there magazines here? Small objects that are free stay in them for a while. */
+static inline bool magazines(void)
+{
+	return strncmp(cpu_alloc_path(), "rseq", 4) == 0 && cpu_fence_all() == 0;
+}
+
+/* What magazines hold goes back to the map: what comes next is as if there were none. */
+static inline void settle(void)
+{
+	if (magazines())
+		cpu_alloc_trim();
+}
+
+/* An object at the lowest address that fits. With magazines only the map is that exact. */
+static inline char *first_fit(size_t size, gfp_t flags, size_t align)
+{
+	settle();
+	return cpu_alloc(size, flags, align);
 }
 
 static inline struct cpu_alloc_stats stats_now(void)

@@ -6,24 +6,52 @@
  * with the first call failing, then in another with the second, and so on until
  * there are no more; and again with all calls from the k-th on failing. Each
  * step either succeeds, or says so and has changed nothing. Afterwards, with
- * the system well again, everything works.
+ * the system well again, everything works. The same with the calls that are made
+ * when the library is loaded, in a process of its own.
+ *
+ * And what magazines need and may not get: then it goes on without.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <sys/syscall.h>
 
-#include "helpers.h"
+#include "inside.h"
 
 #define KIB ((size_t)1 << 10)
+#define MIB ((size_t)1 << 20)
 #define BIG (100 * KIB)	    /* more than is committed at first */
 #define BIGGER (2048 * KIB) /* more than the next step */
 
+/* What is refused always, for magazines not to be. */
+enum denied { NOTHING, ADDRESS_SPACE, MEMORY, MEMBARRIER };
+
 static struct {
+	bool loaded; /* main() was reached */
 	bool armed, from_then_on, munmap_failed;
 	int calls, fail_at; /* the first is 1; 0: none fails */
+	enum denied denied;
 } injection;
 
-static bool fails(int error)
+/* While the library is loaded the environment tells what main() tells later. */
+static void load(void)
 {
+	const char *fail_at = getenv("FAIL_AT");
+
+	if (!fail_at)
+		return;
+	injection.armed = true;
+	injection.from_then_on = *fail_at == '-';
+	injection.fail_at = abs(atoi(fail_at));
+}
+
+static bool fails(int error, bool denied)
+{
+	if (!injection.loaded)
+		load();
+	if (denied) {
+		errno = error;
+		return true;
+	}
 	if (!injection.armed)
 		return false;
 	injection.calls++;
@@ -35,28 +63,34 @@ static bool fails(int error)
 	return true;
 }
 
+static bool denies(enum denied denied, size_t bytes)
+{
+	return injection.denied == denied && bytes == magazines_bytes();
+}
+
 /* The linker (--wrap) leads the library's calls here. */
-#define WRAP(type, name, error, failure, parameters, arguments)                                    \
+#define WRAP(type, name, error, failure, denied, parameters, arguments)                            \
 	type __real_##name parameters;                                                             \
 	type __wrap_##name parameters;                                                             \
 	type __wrap_##name parameters                                                              \
 	{                                                                                          \
-		return fails(error) ? (failure) : __real_##name arguments;                         \
+		return fails(error, denied) ? (failure) : __real_##name arguments;                 \
 	}
 
-WRAP(void *, mmap64, ENOMEM, MAP_FAILED,
+WRAP(void *, mmap64, ENOMEM, MAP_FAILED, denies(ADDRESS_SPACE, bytes),
      (void *at, size_t bytes, int protection, int flags, int fd, off_t offset),
      (at, bytes, protection, flags, fd, offset))
-WRAP(void *, mmap, ENOMEM, MAP_FAILED,
+WRAP(void *, mmap, ENOMEM, MAP_FAILED, denies(ADDRESS_SPACE, bytes),
      (void *at, size_t bytes, int protection, int flags, int fd, off_t offset),
      (at, bytes, protection, flags, fd, offset))
-WRAP(int, mprotect, ENOMEM, -1, (void *at, size_t bytes, int protection), (at, bytes, protection))
-WRAP(int, madvise, EINVAL, -1, (void *at, size_t bytes, int advice), (at, bytes, advice))
-WRAP(int, munlock, ENOMEM, -1, (const void *at, size_t bytes), (at, bytes))
-WRAP(int, open, EMFILE, -1, (const char *path, int flags, int mode), (path, flags, mode))
-WRAP(int, open64, EMFILE, -1, (const char *path, int flags, int mode), (path, flags, mode))
-WRAP(ssize_t, read, EIO, -1, (int fd, void *at, size_t bytes), (fd, at, bytes))
-WRAP(int, pthread_atfork, ENOMEM, ENOMEM,
+WRAP(int, mprotect, ENOMEM, -1, denies(MEMORY, bytes), (void *at, size_t bytes, int protection),
+     (at, bytes, protection))
+WRAP(int, madvise, EINVAL, -1, false, (void *at, size_t bytes, int advice), (at, bytes, advice))
+WRAP(int, munlock, ENOMEM, -1, false, (const void *at, size_t bytes), (at, bytes))
+WRAP(int, open, EMFILE, -1, false, (const char *path, int flags, int mode), (path, flags, mode))
+WRAP(int, open64, EMFILE, -1, false, (const char *path, int flags, int mode), (path, flags, mode))
+WRAP(ssize_t, read, EIO, -1, false, (int fd, void *at, size_t bytes), (fd, at, bytes))
+WRAP(int, pthread_atfork, ENOMEM, ENOMEM, false,
      (void (*before)(void), void (*parent)(void), void (*child)(void)), (before, parent, child))
 
 long __real_syscall(long number, long a, long b, long c, long d, long e, long f);
@@ -65,7 +99,9 @@ long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
 /* That the number of CPUs cannot be learnt at all is tested in machine.c. */
 long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
-	return number != SYS_sched_getaffinity && fails(EPERM)
+	const bool denied = number == SYS_membarrier && injection.denied == MEMBARRIER;
+
+	return number != SYS_sched_getaffinity && fails(EPERM, denied)
 		       ? -1
 		       : __real_syscall(number, a, b, c, d, e, f);
 }
@@ -75,7 +111,7 @@ int __wrap_munmap(void *at, size_t bytes);
 
 int __wrap_munmap(void *at, size_t bytes)
 {
-	if (!fails(ENOMEM))
+	if (!fails(ENOMEM, false))
 		return __real_munmap(at, bytes);
 	injection.munmap_failed = true;
 	return -1;
@@ -114,6 +150,18 @@ static void must_end_at_committed(const char *ptr)
 		must(unreachable(instance(first_handle(ptr), i) + now.committed_bytes));
 }
 
+/* What magazines hold may have gone back to the map, as far as they could be closed. */
+static void forget_cached(struct cpu_alloc_stats *before)
+{
+	const struct cpu_alloc_stats now = stats_now();
+
+	must(now.cached_bytes <= before->cached_bytes);
+	must(now.largest_free_bytes >= before->largest_free_bytes);
+	if (now.cached_bytes < before->cached_bytes)
+		before->largest_free_bytes = now.largest_free_bytes;
+	before->cached_bytes = now.cached_bytes;
+}
+
 /* Succeed, or fail with reason and message and leave all as it was. */
 static char *attempt(size_t size, gfp_t flags, const char *first)
 {
@@ -128,6 +176,7 @@ static char *attempt(size_t size, gfp_t flags, const char *first)
 	injection.armed = false;
 	if (!ptr) {
 		must(errno == ENOMEM && messages_bytes() > said);
+		forget_cached(&before);
 		must_change(&before, "failed_enomem");
 		must(injection.munmap_failed || address_space() == space);
 		must_end_at_committed(first);
@@ -152,6 +201,7 @@ static void attempt_trim(void)
 	injection.armed = true;
 	bytes = cpu_alloc_trim();
 	injection.armed = false;
+	forget_cached(&before);
 	after = stats_now();
 	must(after.given_back_bytes == before.given_back_bytes + bytes);
 	must(after.objects == before.objects && after.cpu_bytes == before.cpu_bytes);
@@ -181,6 +231,7 @@ static int play(const void *argument)
 
 	if (s->locked && mlockall(MCL_FUTURE) != 0)
 		return CANNOT;
+	injection.calls = 0;
 	injection.fail_at = s->fail_at;
 	injection.from_then_on = s->from_then_on;
 	injection.armed = true;
@@ -243,14 +294,126 @@ static void play_all(struct scenario s, const char *name)
 	}
 }
 
-int main(void)
+/* What the library asks for when it is loaded. Then all is well. */
+static void load_all(const char *options)
 {
+	struct start start = {"FAIL_AT", "1000000", NULL, options};
+	struct outcome o = run_child(exec_start, &start);
+	const int calls = strncmp(o.out, "loaded", 6) == 0 ? atoi(o.out + 6) : 0;
+	char fail_at[16];
+
+	ok_outcome(&o, "loaded");
+	for (int both = 0; both < 2; both++) {
+		bool good = calls > 2;
+
+		start.value = fail_at;
+		for (int n = 1; good && n <= calls; n++) {
+			snprintf(fail_at, sizeof(fail_at), "%d", both ? -n : n);
+			o = run_child(exec_start, &start);
+			good = exited(&o, 0);
+		}
+		if (!ok(good, "while it is loaded: %d calls, %s", calls,
+			both ? "all from one on fail" : "one fails")) {
+			diag("with call %s", fail_at);
+			diag_outcome(&o);
+		}
+	}
+}
+
+/* As `inject OPTIONS`, with FAIL_AT in the environment. */
+static int loaded(const char *options)
+{
+	struct scenario s = {.options = options};
+
+	printf("loaded %d\n", injection.calls);
+	injection.armed = false;
+	return play(&s);
+}
+
+/* By the lock alone, first fit. Says how much address space there is more than before. */
+static int without_magazines(const void *argument)
+{
+	const size_t space = address_space();
+	char *first;
+
+	injection.denied = *(const enum denied *)argument;
+	first = cpu_alloc(24, GFP_KERNEL | __GFP_ZERO, 8);
+	printf("%zu pages\n", address_space() - space);
+	must(first && !caches_are_there());
+	for (int n = 1; n < 100; n++)
+		must(cpu_alloc(24, GFP_KERNEL, 8) == first + 24 * n);
+	cpu_free(first + 48, 24);
+	must(stats_now().cached_bytes == 0 && stats_now().own_bytes == metadata_bytes());
+	must(cpu_alloc(24, GFP_KERNEL, 8) == first + 48);
+	cpu_alloc_trim();
+	must(stats_now().objects == 100 && stats_now().misuses == 0);
+	return 0;
+}
+
+static void denied_magazines(void)
+{
+	struct outcome space = run_child(without_magazines, &(enum denied){ADDRESS_SPACE});
+	struct outcome memory = run_child(without_magazines, &(enum denied){MEMORY});
+	struct outcome membarrier = run_child(without_magazines, &(enum denied){MEMBARRIER});
+
+	ok_outcome(&space, "no address space for magazines");
+	ok_outcome(&memory, "no memory for magazines");
+	ok_outcome(&membarrier, "no membarrier()");
+	ok(strcmp(space.out, memory.out) == 0 && strcmp(space.out, membarrier.out) == 0,
+	   "and none is left behind");
+}
+
+static bool bind_to(int cpu)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET((size_t)cpu, &one);
+	return sched_setaffinity(0, sizeof(one), &one) == 0;
+}
+
+/* A free on another CPU wants a fence. If there is none any more, it frees, and keeps errno. */
+static int without_fence(const void *unused)
+{
+	char *ptr, *same;
+
+	(void)unused;
+	if (!bind_to(1) || !bind_to(0))
+		return CANNOT;
+	ptr = cpu_alloc(24, GFP_KERNEL, 8);
+	must(ptr && bind_to(1));
+	injection.denied = MEMBARRIER;
+	errno = ENOTTY;
+	cpu_free(ptr, 24);
+	must(errno == ENOTTY);
+	must(stats_now().frees == 1 && stats_now().objects == 0);
+	cpu_free(ptr, 24);
+	must(stats_now().frees == 1 && stats_now().misuses == 1);
+	cpu_alloc_trim();
+	same = cpu_alloc(MIB, GFP_KERNEL, 8);
+	must(same && !cpu_alloc(16 * MIB, GFP_KERNEL, 8) && errno == ENOMEM);
+	cpu_free(same, MIB);
+	must(stats_now().objects == 0 && stats_now().misuses == 1);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const char *mode = getenv("CPU_ALLOC");
+
+	injection.loaded = true;
 	if (under_valgrind()) {
 		skip("system calls that fail", "with /sys hidden it has too little address space");
 		return tap_done();
 	}
+	if (argc > 1)
+		return loaded(argv[1]);
+	load_all(mode ? mode : "");
 	play_all((struct scenario){.options = ""}, "this machine");
 	play_all((struct scenario){.options = "cpus=8"}, "8 CPUs");
 	play_all((struct scenario){.options = "percpu=8M", .locked = true}, "locked memory");
+	denied_magazines();
+	ok_child_or_skip("membarrier() fails later", without_fence, NULL,
+			 "CPU 0 and CPU 1 cannot be chosen");
 	return tap_done();
 }

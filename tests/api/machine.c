@@ -225,7 +225,7 @@ int main(void)
 					 &machines[n], "no such address space here");
 	o = run_child(ids_have_no_node, &machines[4]);
 	if (strstr(o.err, "index=cpu holds"))
-		skip("index=cid: no nodes", "this system has no concurrency ids");
+		skip("index=cid: no nodes", "there are no concurrency ids here");
 	else
 		ok_outcome(&o, "index=cid: no nodes");
 	return tap_done();

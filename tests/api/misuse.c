@@ -6,8 +6,11 @@
  * The child prints the message that it expects; its standard error is compared
  * with that. The objects that it plays with:
  *
- *	offset	0	24	48	72	96	...
- *		live	next	freed	last	nothing was here yet
+ *	offset	0	24	48	72	96		...	8192
+ *		live	next	freed	last	just freed		nothing was here yet
+ *
+ * "Just freed" means that a magazine has it, where there are magazines, while all
+ * others come from the map and went back to it.
  */
 #include <sched.h>
 
@@ -15,7 +18,7 @@
 
 #define REPORT_MAX 16 /* messages of a kind, as documented at on_error= */
 
-enum place { LIVE, NEXT, FREED, FRESH, LAST_UNIT, BEHIND, BEFORE, STACK, HEAP, CODE, NUMBER };
+enum place { LIVE, NEXT, FREED, JUST_FREED, FRESH, LAST_UNIT, BEHIND, BEFORE, STACK, HEAP, CODE, NUMBER };
 
 #define HANDLE INT32_MIN /* not an instance */
 #define LAST INT32_MAX	 /* the instance of the last index */
@@ -34,6 +37,9 @@ static const struct misuse {
 	{"interior pointer, 4 bytes in", LIVE, HANDLE, 4, 24, "interior pointer"},
 	{"interior pointer, the last unit", NEXT, HANDLE, 20, 4, "interior pointer"},
 	{"inside what was freed", FREED, HANDLE, 4, 24, "not an object"},
+	{"freed twice on end", JUST_FREED, HANDLE, 0, 24, "double free"},
+	{"freed twice on end, other size", JUST_FREED, HANDLE, 0, 8, "double free"},
+	{"inside what was just freed", JUST_FREED, HANDLE, 4, 24, "not an object"},
 	{"one byte off", LIVE, HANDLE, 1, 24, "misaligned pointer"},
 	{"two bytes off", LIVE, HANDLE, 2, 24, "misaligned pointer"},
 	{"three bytes off", LIVE, HANDLE, 3, 20, "misaligned pointer"},
@@ -104,13 +110,14 @@ static struct objects make_objects(const char *options)
 	struct objects o;
 
 	must(cpu_alloc_setup(options) == 0);
-	o.live = cpu_alloc(24, GFP_KERNEL, 8);
-	o.next = cpu_alloc(24, GFP_KERNEL, 8);
-	o.freed = cpu_alloc(24, GFP_KERNEL, 8);
-	o.last = cpu_alloc(24, GFP_KERNEL, 8);
+	o.live = first_fit(24, GFP_KERNEL, 8);
+	o.next = first_fit(24, GFP_KERNEL, 8);
+	o.freed = first_fit(24, GFP_KERNEL, 8);
+	o.last = first_fit(24, GFP_KERNEL, 8);
 	must(o.live && o.last == o.live + 72);
 	fill_instances(o.live, 80, 96);
 	cpu_free(o.freed, 24);
+	settle();
 	return o;
 }
 
@@ -120,13 +127,25 @@ static void must_be_usable(const struct objects *o)
 	struct cpu_alloc_stats before = stats_now();
 
 	must(instances_hold(o->live, 80, 96));
-	must(cpu_alloc(24, GFP_KERNEL, 8) == o->freed);
-	must(cpu_alloc(24, GFP_KERNEL, 8) == o->last + 24);
+	must(first_fit(24, GFP_KERNEL, 8) == o->freed);
+	must(first_fit(24, GFP_KERNEL, 8) == o->last + 24);
 	for (char *ptr = o->live; ptr <= o->last + 24; ptr += 24)
 		cpu_free(ptr, 24);
 	must(stats_now().objects == 0 && stats_now().cpu_bytes == 0);
 	must(stats_now().misuses == before.misuses);
-	must(cpu_alloc(65536, GFP_KERNEL, 8) == o->live);
+	must(first_fit(65536, GFP_KERNEL, 8) == o->live);
+}
+
+/* Behind `last`, while something fills the hole at `freed`. */
+static char *free_one_more(const struct objects *o)
+{
+	char *filler = first_fit(24, GFP_KERNEL, 8), *ptr = first_fit(24, GFP_KERNEL, 8);
+
+	must(filler == o->freed && ptr == o->last + 24);
+	cpu_free(filler, 24);
+	settle();
+	cpu_free(ptr, 24);
+	return ptr;
 }
 
 static char *volatile heap; /* or leak checkers complain */
@@ -140,8 +159,10 @@ static char *place_of(const struct misuse *misuse, const struct objects *o, void
 		return o->next;
 	case FREED:
 		return o->freed;
+	case JUST_FREED:
+		return free_one_more(o);
 	case FRESH:
-		return o->last + 24;
+		return o->live + 8192;
 	case LAST_UNIT:
 		return o->live + stats_now().area_bytes - 4;
 	case BEHIND:
@@ -160,6 +181,14 @@ static char *place_of(const struct misuse *misuse, const struct objects *o, void
 	return NULL;
 }
 
+/* What a magazine has is an object all the same, if nobody's. */
+static const char *reason_of(const struct misuse *misuse)
+{
+	if (misuse->place == JUST_FREED && misuse->offset && magazines())
+		return "interior pointer";
+	return misuse->reason;
+}
+
 static int misuse_free(const void *argument)
 {
 	const struct attempt *attempt = argument;
@@ -171,7 +200,8 @@ static int misuse_free(const void *argument)
 
 	if (index != HANDLE)
 		ptr += (uintptr_t)(index + 2) * CPU_ALLOC_STRIDE;
-	printf("cpu_alloc: cpu_free(0x%" PRIxPTR ", %zu): %s", ptr, misuse->size, misuse->reason);
+	printf("cpu_alloc: cpu_free(0x%" PRIxPTR ", %zu): %s", ptr, misuse->size,
+	       reason_of(misuse));
 	printf(index >= 0 ? "%d\n" : "\n", index);
 	fflush(stdout);
 	errno = ENOTTY;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Threads, forks and signal handlers at once. Racing frees: defect 6, in defects_1_20.c. */
 #include <pthread.h>
+#include <sched.h>
 
-#include "helpers.h"
+#include "inside.h"
 
 #define THREADS 4
 #define SLOTS 32
@@ -81,6 +82,97 @@ static int all_at_once(const void *argument)
 	must(now.objects == 1 && now.cpu_bytes == 4 && now.misuses == 0);
 	must(now.allocs == 1 + total - failed && now.allocs == now.frees + 1);
 	must(now.failed_eagain == failed && failed < total);
+	cpu_alloc_trim();
+	must(stats_now().cached_bytes == 0 && stats_now().objects == 1);
+	return 0;
+}
+
+static bool bind_to(int cpu)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET((size_t)cpu, &one);
+	return sched_setaffinity(0, sizeof(one), &one) == 0;
+}
+
+/* Objects go from the magazine that was counted already to one that was not. */
+static void move_objects(int number)
+{
+	char *object[8];
+	int n = 0;
+
+	(void)number;
+	must(mprotect(magazines_of(0), magazines_bytes(), PROT_READ | PROT_WRITE) == 0);
+	while (n < 8 && (object[n] = cpu_alloc(24, GFP_ATOMIC, 8)))
+		n++;
+	must(bind_to(1));
+	while (n > 0)
+		cpu_free(object[--n], 24);
+}
+
+/* Not left to chance: a magazine that cannot be read stops cpu_alloc_stats() just there. */
+static int figures_of_one_moment(const void *unused)
+{
+	struct cpu_alloc_stats before, now;
+
+	(void)unused;
+	if (!magazines() || under_valgrind() || !bind_to(1))
+		return CANNOT;
+	cpu_free(cpu_alloc(24, GFP_KERNEL, 8), 24);
+	must(bind_to(0));
+	cpu_free(cpu_alloc(24, GFP_KERNEL, 8), 24);
+	before = stats_now();
+	must(before.cached_bytes > 0);
+	signal(SIGSEGV, move_objects);
+	must(mprotect(magazines_of(1), MAGAZINES_STRIDE, PROT_NONE) == 0);
+	now = stats_now();
+	must(now.cpu_bytes == 0 && now.objects == 0);
+	must(now.allocs >= before.allocs && now.frees == now.allocs);
+	return 0;
+}
+
+static pthread_barrier_t start;
+
+static void *begin_together(void *failed)
+{
+	char *ptr;
+
+	pthread_barrier_wait(&start);
+	ptr = cpu_alloc(400, GFP_KERNEL, 8);
+	if (!ptr)
+		*(bool *)failed = true;
+	cpu_free(ptr, 400);
+	return NULL;
+}
+
+/* Several threads of a child that fork() made: nobody who could hold the lock is missing. */
+static int threads_of_a_child(const void *unused)
+{
+	pthread_t thread[THREADS];
+	bool failed = false;
+
+	must(pthread_barrier_init(&start, NULL, THREADS) == 0);
+	for (int n = 0; n < THREADS; n++)
+		must(pthread_create(&thread[n], NULL, begin_together, &failed) == 0);
+	for (int n = 0; n < THREADS; n++)
+		pthread_join(thread[n], NULL);
+	must(!failed && stats_now().objects == 1 && stats_now().failed_eagain == 0);
+	(void)unused;
+	return 0;
+}
+
+static int fork_then_threads(const void *unused)
+{
+	struct outcome o;
+
+	must(cpu_alloc(4, GFP_KERNEL, 4));
+	for (int n = rounds(200); n > 0; n--) {
+		o = run_child(threads_of_a_child, NULL);
+		printf("%s", o.out);
+		must(exited(&o, 0));
+	}
+	(void)unused;
 	return 0;
 }
 
@@ -192,21 +284,26 @@ static int handler_before_fork(const void *unused)
 	return 0;
 }
 
-static volatile sig_atomic_t handled, got, refused, strange;
+static volatile sig_atomic_t handled, got, refused, freed, strange;
 static char *volatile found[4096];
 
+/* Every third time it frees one instead, if there is one. */
 static void allocate_in_handler(int number)
 {
 	int saved = errno;
-	char *ptr = cpu_alloc(8, GFP_ATOMIC, 4);
+	char *ptr;
 
 	(void)number;
-	if (ptr && got < 4096)
+	if (got && handled % 3 == 2) {
+		cpu_free(found[--got], 8);
+		freed++;
+	} else if ((ptr = cpu_alloc(8, GFP_ATOMIC, 4))) {
 		found[got++] = ptr;
-	else if (!ptr && errno == EAGAIN)
+	} else if (errno == EAGAIN) {
 		refused++;
-	else if (!ptr)
+	} else {
 		strange++;
+	}
 	handled++;
 	errno = saved;
 }
@@ -221,7 +318,7 @@ static void *interrupt(void *thread)
 	return NULL;
 }
 
-/* A handler allocates, whatever it interrupted; nothing hangs, nothing is lost. */
+/* A handler allocates and frees, whatever it interrupted; nothing hangs, nothing is lost. */
 static int handler_allocates(const void *unused)
 {
 	pthread_t main_thread = pthread_self(), other;
@@ -232,17 +329,22 @@ static int handler_allocates(const void *unused)
 	must(keep && pthread_create(&other, NULL, interrupt, &main_thread) == 0);
 	while (handled < 1000) {
 		char *ptr = cpu_alloc(400, GFP_KERNEL | __GFP_ZERO, 64);
+		char *same = cpu_alloc(8, GFP_KERNEL | __GFP_ZERO, 4);
 
-		must(ptr);
+		must(ptr && same);
+		cpu_free(same, 8);
 		cpu_free(ptr, 400);
 	}
 	pthread_join(other, NULL);
-	printf("%d handlers: %d objects, %d times EAGAIN\n", handled, got, refused);
-	must(strange == 0 && got > 0 && got + refused == handled);
+	printf("%d handlers: %d objects, %d freed, %d times EAGAIN\n", handled, got, freed,
+	       refused);
+	must(strange == 0 && freed > 0 && got + 2 * freed + refused == handled);
 	must(stats_now().objects == 1 + (uint64_t)got);
 	for (int n = 0; n < got; n++)
 		cpu_free(found[n], 8);
+	cpu_alloc_trim();
 	must(stats_now().objects == 1 && stats_now().misuses == 0);
+	must(stats_now().cached_bytes == 0);
 	return 0;
 }
 
@@ -290,11 +392,14 @@ int main(void)
 	ok_child("four threads, GFP_KERNEL", all_at_once, &kernel);
 	ok_child("four threads, GFP_NOWAIT", all_at_once, &nowait);
 	ok_child("four threads, GFP_ATOMIC", all_at_once, &atomic);
+	ok_child_or_skip("statistics belong to one moment", figures_of_one_moment, NULL,
+			 "no magazines, CPU 0 and CPU 1 cannot be chosen, or valgrind");
 	ok_child("fork() while others allocate", fork_amid, NULL);
+	ok_child("fork(), then threads", fork_then_threads, NULL);
 	ok_child("fork() before the first allocation, while others ask", fork_before_first, NULL);
 	ok_child("a handler of fork() that allocates", handler_before_fork, NULL);
 	o = run_child(handler_allocates, NULL);
-	ok_outcome(&o, "a handler allocates, whatever it interrupted");
+	ok_outcome(&o, "a handler allocates and frees, whatever it interrupted");
 	diag_lines("", o.out);
 	ok_child("EAGAIN if the first call is GFP_ATOMIC", first_call_is_atomic, &atomic);
 	ok_child("EAGAIN if the first call is GFP_NOWAIT", first_call_is_atomic, &nowait);

@@ -42,14 +42,25 @@ static void test_alloc(void)
 	   "cpu_alloc_setup: EBUSY after the first use");
 }
 
+static void test_bulk(void)
+{
+	void *object[3];
+
+	ok(cpu_alloc_bulk(24, GFP_KERNEL, 8, 3, object) == 0 &&
+		   (char *)object[2] == (char *)object[0] + 48,
+	   "cpu_alloc_bulk: three, side by side");
+	ok(cpu_free_bulk(24, 3, object) == 0, "cpu_free_bulk: and all are free");
+	ok(cpu_free_bulk(24, 3, object) == -1 && errno == EINVAL, "cpu_free_bulk: but once");
+}
+
 static void test_stats(void)
 {
 	struct cpu_alloc_stats stats;
 
 	ok(cpu_alloc_stats(&stats, sizeof(stats)) == 0 && stats.size == sizeof(stats),
 	   "cpu_alloc_stats: the whole structure");
-	ok(stats.allocs == 1 && stats.frees == 1 && stats.objects == 0 && stats.cpu_bytes == 0 &&
-		   stats.misuses == 0 && stats.area_bytes == 1 << 20,
+	ok(stats.allocs == 4 && stats.frees == 4 && stats.objects == 0 && stats.cpu_bytes == 0 &&
+		   stats.misuses == 1 && stats.area_bytes == 1 << 20,
 	   "cpu_alloc_stats: what has happened");
 	ok(cpu_alloc_stats(&stats, 4) == -1 && errno == EINVAL, "cpu_alloc_stats: no room");
 	ok(cpu_alloc_trim() % (size_t)sysconf(_SC_PAGESIZE) == 0, "cpu_alloc_trim: whole pages");
@@ -151,6 +162,7 @@ int main(void)
 {
 	test_setup();
 	test_alloc();
+	test_bulk();
 	test_stats();
 	test_index();
 	test_operations_8();

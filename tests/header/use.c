@@ -18,6 +18,7 @@ struct hits __percpu *hits_new(unsigned short n);
 uint64_t hits_sum(struct hits __percpu *hits, const int __percpu *limit,
 		  int __percpu *const weight);
 void hits_free(struct hits __percpu *hits, const int __percpu *limit, unsigned short n);
+bool many(void *object[2]);
 size_t hits_bytes(void);
 cpu_set_t *mask(unsigned short n);
 void mask_free(cpu_set_t *set);
@@ -56,6 +57,12 @@ void hits_free(struct hits __percpu *hits, const int __percpu *limit, unsigned s
 	CPU_FREE(limit);
 	CPU_FREE_ARRAY(hits, n);
 	cpu_free(NULL, CPU_ALLOC_UNIT);
+}
+
+bool many(void *object[2])
+{
+	return cpu_alloc_bulk(sizeof(struct hits), GFP_KERNEL, 8, 2, object) == 0 &&
+	       cpu_free_bulk(sizeof(struct hits), 2, object) == 0;
 }
 
 size_t hits_bytes(void)

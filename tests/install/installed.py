@@ -145,11 +145,12 @@ def check_programs(tree):
 
 
 def check_plugins(work, tree):
-    """A library whose constructor allocates, with the allocator beside it or inside."""
+    """A library whose constructor allocates, with the allocator beside it or inside: then
+    it must stay, as the allocator does, since it has critical sections."""
     library = tree.lib / "libcpu_alloc.so.0"
-    for name in ("shared", "archive"):
+    for name, stays in ("shared", []), ("archive", ["-Wl,-z,nodelete"]):
         plugin = work / f"libplugin-{name}.so"
-        way = ["gcc", "-shared", "-fPIC", "-O2", f"-Wl,-rpath,{tree.lib}"]
+        way = ["gcc", "-shared", "-fPIC", "-O2", f"-Wl,-rpath,{tree.lib}", *stays]
         ok_run(f"plugin, {name}: built", *tree.compile(plugin.name, [HERE / "plugin.c"], way,
                                                        LINKS[name]))
         linked = [HERE / "linked.c", "-x", "none", plugin, f"-Wl,-rpath,{work}"]

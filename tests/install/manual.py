@@ -28,9 +28,10 @@ def documented(header):
     """What a header offers.
 
     The names that begin with cpu_alloc are the library's own: of those, what a comment
-    introduces ("name - what it does") is public, and the rest is not. All others are public.
+    introduces ("name, name - what they do") is public, and the rest is not. All others are public.
     """
-    introduced = re.findall(r"^(?: \*|/\*) (\w+)(?:\([^)]*\))? - ", header, re.M)
+    lists = re.findall(r"^(?: \*|/\*) (\w+(?:, \w+)*)(?:\([^)]*\))? - ", header, re.M)
+    introduced = [name for names in lists for name in names.split(", ")]
     declared = re.findall(r"^(?!static|typedef|#)\w[\w ]*[ *](\w+)\(", header, re.M)
     macros = re.findall(r"^#define (\w+)", header, re.M)
     return set(introduced) | {name for name in declared + macros

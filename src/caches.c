@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* The magazines of all indices: starting, closing, emptying: see caches.h. */
+#include "caches.h"
+#include "fence.h"
+#include "index.h"
+#include "os.h"
+#include "state.h"
+
+#define ATTEMPTS 16	 /* at a section: more interruptions on end are made on purpose */
+#define BASE_OBJECTS 16U /* a batch where nobody contends: so many, */
+#define BASE_UNITS 96U	 /* or so much */
+#define RESERVE 4U	 /* objects that only GFP_ATOMIC takes, where it does */
+#define LOOK_EVERY 64	 /* refills; then one index is looked at, whether it is idle */
+
+static struct state *const state = &cpu_alloc_state;
+static struct caches *const caches = &cpu_alloc_state.caches;
+
+size_t caches_bytes(int indices)
+{
+	return (size_t)indices * sizeof(struct index_use);
+}
+
+void caches_init(struct index_use *use)
+{
+	*caches = (struct caches){.use = use};
+}
+
+/* It needs sections, and a fence that stops them. */
+bool caches_are_possible(void)
+{
+	return index_by_sections() && fence_index(-1);
+}
+
+void caches_start(char *memory)
+{
+	char *class = memory;
+
+	for (uint32_t units = 1; units <= SMALL_UNITS; units++) {
+		state->magazines.class[units] = class;
+		class += magazine_bytes(units);
+	}
+	state->magazines.way =
+		(struct magazine_way){cpu_alloc_known_offset, cpu_alloc_index_offset};
+	/* From here on others look, and find zeros. */
+	__atomic_store_n(&state->magazines.sizes, SMALL_UNITS * CPU_ALLOC_UNIT, __ATOMIC_RELEASE);
+	if (OWNER_BIASED + state->nr <= OWNER_END) /* states have room for all indices */
+		__atomic_store_n(&state->magazines.offsets, state->areas.limit, __ATOMIC_RELEASE);
+}
+
+/* Of one magazine. */
+
+uint32_t caches_base_cap(uint32_t units)
+{
+	const uint32_t n = BASE_UNITS / units;
+
+	return 2 * (n > BASE_OBJECTS ? BASE_OBJECTS : n ? n : 1);
+}
+
+/* What an object gets that is popped on @index, where nobody else frees it. */
+uint16_t caches_self(int index, uint32_t units)
+{
+	return object_state(caches_are_biased() ? OWNER_BIASED + (uint32_t)index : OWNER_SHARED,
+			    units);
+}
+
+uint32_t caches_reserve(uint32_t units)
+{
+	const uint64_t asked = __atomic_load_n(&caches->atomic_classes, __ATOMIC_RELAXED);
+
+	return asked >> (units - 1) & 1 ? RESERVE : 0;
+}
+
+/*
+ * Raise @cap, if it is still that: also without the lock, but never in a closed magazine,
+ * whose cap is 0.
+ */
+bool caches_grow_cap(struct magazine *magazine, uint32_t cap, uint32_t units)
+{
+	const uint32_t most = magazine_slots(units), twice = 2 * cap < most ? 2 * cap : most;
+
+	return cap && cap < twice &&
+	       __atomic_compare_exchange_n(&magazine->cap, &cap, twice, false, __ATOMIC_RELAXED,
+					   __ATOMIC_RELAXED);
+}
+
+/* The magazine of @index, in use from now on. NULL: there is none. Under the lock. */
+struct magazine *caches_use(int index, uint32_t units)
+{
+	struct magazine *magazine;
+	struct index_use *use;
+
+	if (!caches_are_there() || index < 0 || index >= state->nr)
+		return NULL;
+	magazine = magazine_at(&state->magazines, index, units);
+	use = &caches->use[index];
+	if (!(use->classes >> (units - 1) & 1)) {
+		use->classes |= 1ULL << (units - 1);
+		if (caches->used_below <= index)
+			caches->used_below = index + 1;
+		magazine->tag = caches_self(index, units);
+		magazine->spilled = false;
+		magazine->quiet = magazine->shared_for = magazine->patience = 0;
+		magazine_store(&magazine->floor[FLOOR_RESERVE], caches_reserve(units));
+		magazine_store(&magazine->floor[FLOOR_ATOMIC], 0);
+		magazine_store(&magazine->cap, caches_base_cap(units));
+	}
+	return magazine;
+}
+
+/* Pop and push until it is clear that it is not for an interruption that they fail. */
+
+uint32_t caches_pop(uint32_t units, uint32_t *tag)
+{
+	uint32_t slot = MAGAZINE_NOTHING;
+
+	for (int n = 0; n < ATTEMPTS && slot == MAGAZINE_NOTHING; n++) {
+		const int index = cpu_alloc_index();
+
+		if (index < 0 || magazine_n(magazine_at(&state->magazines, index, units)) == 0)
+			break;
+		slot = magazine_pop_reserve(state->magazines.way, state->magazines.class[units],
+					    tag);
+	}
+	return slot;
+}
+
+bool caches_push(uint32_t units, uint32_t slot)
+{
+	for (int n = 0; n < ATTEMPTS; n++) {
+		const int index = cpu_alloc_index();
+		const struct magazine *magazine;
+
+		if (index < 0)
+			return false;
+		magazine = magazine_at(&state->magazines, index, units);
+		if (magazine_n(magazine) >= magazine_load(&magazine->cap))
+			return false;
+		if (magazine_push(state->magazines.way, state->magazines.class[units], slot))
+			return true;
+	}
+	return false;
+}
+
+/* To the map. */
+
+void caches_give_to_map(uint32_t units, uint32_t *found, uint32_t count)
+{
+	for (uint32_t n = 0; n < count; n++)
+		pages_release(&state->pages, found[n], found[n] + units);
+	map_free_batch(&state->map, units, found, count);
+}
+
+/* One object; the map knows its size. */
+static uint32_t settle(uint32_t unit)
+{
+	uint32_t units = 0;
+
+	/* In a child that was copied while others freed, a bit may be newer than the state. */
+	if (state_owner(object_read(&state->objects, unit)) != OWNER_NOBODY ||
+	    map_look(&state->map, unit, &units) != MAP_OBJECT)
+		return 0;
+	pages_release(&state->pages, unit, unit + units);
+	map_free(&state->map, unit, units);
+	return units;
+}
+
+uint32_t caches_settle(uint32_t most)
+{
+	uint32_t found[64], n, done = 0;
+
+	while (done < most && pending_any(&state->objects)) {
+		uint64_t units = 0;
+
+		n = pending_take(&state->objects, found, most - done < 64 ? most - done : 64);
+		for (uint32_t i = 0; i < n; i++)
+			units += settle(found[i]);
+		pending_forget(&state->objects, n, units);
+		done += n;
+		if (n == 0)
+			break; /* somebody has counted it, and is about to add it */
+	}
+	return done;
+}
+
+/* Closing, and what can be done then. */
+
+/* Close the magazines of one index, or open them. */
+
+static void close_index(int index)
+{
+	for (uint64_t left = caches->use[index].classes; left; left &= left - 1) {
+		struct magazine *magazine =
+			magazine_at(&state->magazines, index, (uint32_t)__builtin_ctzll(left) + 1);
+
+		magazine_store(&magazine->floor[FLOOR_RESERVE], MAGAZINE_CLOSED);
+		magazine_store(&magazine->floor[FLOOR_ATOMIC], MAGAZINE_CLOSED);
+		magazine->open_cap =
+			(uint16_t)__atomic_exchange_n(&magazine->cap, 0, __ATOMIC_RELAXED);
+	}
+}
+
+static void open_index(int index)
+{
+	for (uint64_t left = caches->use[index].classes; left; left &= left - 1) {
+		const uint32_t units = (uint32_t)__builtin_ctzll(left) + 1;
+		struct magazine *magazine = magazine_at(&state->magazines, index, units);
+
+		magazine_store(&magazine->floor[FLOOR_RESERVE], caches_reserve(units));
+		magazine_store(&magazine->floor[FLOOR_ATOMIC], 0);
+		magazine_store(&magazine->cap, magazine->open_cap);
+	}
+}
+
+/* Of a closed index. */
+static void drain_index(int index)
+{
+	static uint32_t batch[MAGAZINE_N_MASK]; /* under the lock; too much for a small stack */
+
+	for (uint64_t left = caches->use[index].classes; left; left &= left - 1) {
+		const uint32_t units = (uint32_t)__builtin_ctzll(left) + 1;
+		struct magazine *magazine = magazine_at(&state->magazines, index, units);
+		const uint32_t n = magazine_n(magazine);
+
+		if (n == 0)
+			continue;
+		for (uint32_t i = 0; i < n; i++)
+			batch[i] = magazine->slot[i] & ~MAGAZINE_FRESH;
+		__atomic_store_n(&magazine->word, magazine->word - n, __ATOMIC_RELAXED);
+		caches->taken += n;
+		caches_give_to_map(units, batch, n);
+	}
+}
+
+/* Of a closed index, drained: its memory goes back, its pops are remembered. */
+static void drop_index(int index)
+{
+	for (uint64_t left = caches->use[index].classes; left; left &= left - 1) {
+		struct magazine *magazine =
+			magazine_at(&state->magazines, index, (uint32_t)__builtin_ctzll(left) + 1);
+
+		caches->gone += magazine_pops(magazine);
+		magazine->word = 0;
+	}
+	caches->use[index] = (struct index_use){0};
+	os_discard(state->magazines.class[1] + (size_t)index * MAGAZINES_STRIDE,
+		   os_round_to_page(MAGAZINES_BYTES));
+}
+
+bool caches_close(void)
+{
+	int used = 0, last = 0;
+
+	for (int i = 0; i < caches->used_below; i++)
+		if (caches->use[i].classes) {
+			close_index(i);
+			last = i;
+			used++;
+		}
+	if (used == 0 || (used == 1 ? cpu_fence(last) : cpu_fence_all()) == 0)
+		return true;
+	caches_open();
+	return false;
+}
+
+void caches_open(void)
+{
+	for (int i = 0; i < caches->used_below; i++)
+		open_index(i);
+}
+
+void caches_drain(void)
+{
+	caches->pops = caches_count().pops;
+	for (int i = 0; i < caches->used_below; i++) {
+		drain_index(i);
+		caches->use[i].contended /= 2;
+	}
+	caches_settle(UINT32_MAX);
+}
+
+void caches_flush(void)
+{
+	caches->refilled = 0; /* also if it fails: whoever flushes tries that once */
+	if (!caches_close())
+		return;
+	caches_drain();
+	caches_open();
+}
+
+void caches_trim(void)
+{
+	caches_settle(UINT32_MAX);
+	if (!caches_close())
+		return;
+	caches_drain();
+	for (int i = 0; i < caches->used_below; i++)
+		if (caches->use[i].classes)
+			drop_index(i);
+	caches->used_below = 0;
+}
+
+void caches_forget(void)
+{
+	for (int i = 0; i < caches->used_below; i++)
+		caches->use[i] = (struct index_use){0};
+	caches->used_below = 0;
+	caches->gone = caches->pops;
+	caches_settle(UINT32_MAX);
+	state->objects.pending_objects = state->objects.pending_units = 0;
+}
+
+/* A sum that changes with whatever an index does. */
+static uint64_t activity(int index)
+{
+	uint64_t sum = 0;
+
+	for (uint64_t left = caches->use[index].classes; left; left &= left - 1)
+		sum += __atomic_load_n(
+			&magazine_at(&state->magazines, index, (uint32_t)__builtin_ctzll(left) + 1)
+				 ->word,
+			__ATOMIC_RELAXED);
+	return sum;
+}
+
+static int next_used(int index)
+{
+	for (int n = 0; n < caches->used_below; n++) {
+		index = index + 1 < caches->used_below ? index + 1 : 0;
+		if (caches->use[index].classes)
+			break;
+	}
+	return index;
+}
+
+void caches_look_for_idle(void)
+{
+	struct index_use *use;
+	uint64_t now;
+	int index;
+
+	if (++caches->refills % LOOK_EVERY || caches->used_below == 0)
+		return;
+	caches->looked_at = index = next_used(caches->looked_at);
+	use = &caches->use[index];
+	now = activity(index);
+	if (now != use->seen) {
+		use->seen = now;
+		return;
+	}
+	close_index(index);
+	if (fence_index(index)) {
+		drain_index(index);
+		drop_index(index);
+	} else {
+		open_index(index);
+	}
+}
+
+/* Figures. */
+
+struct caches_count caches_count(void)
+{
+	struct caches_count sum = {
+		.objects = __atomic_load_n(&state->objects.pending_objects, __ATOMIC_RELAXED),
+		.units = __atomic_load_n(&state->objects.pending_units, __ATOMIC_RELAXED),
+	};
+	uint64_t pops = caches->gone, objects = 0;
+
+	for (int i = 0; i < caches->used_below; i++)
+		for (uint64_t left = caches->use[i].classes; left; left &= left - 1) {
+			const uint32_t units = (uint32_t)__builtin_ctzll(left) + 1;
+			const struct magazine *magazine = magazine_at(&state->magazines, i, units);
+
+			objects += magazine_n(magazine);
+			sum.units += magazine_n(magazine) * units;
+			pops += magazine_pops(magazine);
+		}
+	sum.objects += objects;
+	sum.pops = pops;
+	sum.allocs = pops - caches->popped;
+	sum.frees = pops + objects + caches->taken - caches->pushed;
+	return sum;
+}

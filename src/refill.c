@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* From the map to magazines, and back: see caches.h. */
+#include "caches.h"
+#include "state.h"
+
+#define HOLES_MAX 16U	     /* searched for one batch */
+#define QUIET_REFILLS 64     /* until a magazine shrinks */
+#define BUDGET_UNITS 256     /* may be cached while the top rises: 1 KiB, */
+#define CONTENTION_UNITS 16  /* and more for each time that the lock was contended, */
+#define CONTENDED_UNITS 4096 /* up to 16 KiB for each index */
+#define TOP_SHARE 4	     /* of the budget one batch may have that raises the top */
+
+static struct state *const state = &cpu_alloc_state;
+static struct caches *const caches = &cpu_alloc_state.caches;
+
+/* Under the lock: units on their way between the map and magazines. */
+static uint32_t batch[MAGAZINE_N_MASK + 1];
+
+/* Units that may be cached while the areas get fuller than ever. */
+static uint64_t budget(void)
+{
+	uint64_t units = BUDGET_UNITS;
+
+	for (int i = 0; i < caches->used_below; i++) {
+		const uint64_t more = (uint64_t)caches->use[i].contended * CONTENTION_UNITS;
+
+		units += more < CONTENDED_UNITS ? more : CONTENDED_UNITS;
+	}
+	return units;
+}
+
+static bool hold_too_much(void)
+{
+	const uint64_t most = budget();
+
+	return caches->refilled > most && caches_count().units > most;
+}
+
+/* Room in the map. */
+
+static bool raises_top(uint32_t end)
+{
+	return end > state->counters.top_units;
+}
+
+/* Is a run of pages on its way back to the system? It may be all that is free. */
+static bool wait_for_trim(void)
+{
+	if (!state_is_lent())
+		return false;
+	lock_drop(&state->lock);
+	if (lock_take(&state->trim_lock))
+		lock_drop(&state->trim_lock);
+	lock_take(&state->lock);
+	return true;
+}
+
+/* Nothing stays in magazines, and they stay closed until it is clear. */
+static uint32_t find_at_last(uint32_t units, uint32_t order, uint32_t *found, uint32_t count)
+{
+	const bool closed = caches_close();
+	uint32_t n;
+
+	if (closed)
+		caches_drain();
+	do {
+		n = map_alloc_batch(&state->map, units, order, found, count);
+	} while (n == 0 && (caches_settle(UINT32_MAX) || state_grow(units, order)));
+	if (closed)
+		caches_open();
+	return n;
+}
+
+uint32_t caches_find(uint32_t units, uint32_t order, uint32_t *found, uint32_t count, bool may_wait)
+{
+	if (units > state->map.units_max)
+		return 0; /* nobody has to give anything back for that */
+	for (;;) {
+		const uint32_t n = map_alloc_batch(&state->map, units, order, found, count);
+
+		if (n && (!may_wait || !raises_top(found[n - 1] + units) || !hold_too_much()))
+			return n;
+		if (n)
+			map_free_batch(&state->map, units, found, n);
+		else if (!may_wait)
+			return 0;
+		if (n || hold_too_much()) {
+			caches_flush();
+		} else if (wait_for_trim()) {
+			if (!lock_is_mine(&state->lock))
+				return 0;
+		} else if (!state_grow(units, order)) {
+			return find_at_last(units, order, found, count);
+		}
+	}
+}
+
+/* Refilling. */
+
+/* At least one, also of a copy of a magazine, which is clear. */
+static uint32_t batch_of(uint32_t cap)
+{
+	return cap < 2 ? 1 : cap / 2 < BATCH_MAX ? cap / 2 : BATCH_MAX;
+}
+
+/*
+ * At a refill. Twice as many where the lock was contended, and where objects went back
+ * to the map since the last refill, that could have stayed; after a while without
+ * either fewer again.
+ */
+static void adapt(struct index_use *use, struct magazine *magazine, uint32_t units, bool contended)
+{
+	const uint32_t cap = magazine_load(&magazine->cap);
+
+	if (contended || magazine->spilled) {
+		use->contended += contended;
+		magazine->quiet = 0;
+		magazine->spilled = false;
+		caches_grow_cap(magazine, cap, units);
+	} else if (++magazine->quiet >= QUIET_REFILLS) {
+		magazine->quiet = 0;
+		if (cap / 2 >= caches_base_cap(units))
+			magazine_store(&magazine->cap, cap / 2);
+	}
+}
+
+/* Of a batch that raises the top: as much as the budget makes sensible. */
+static uint32_t leave_most(uint32_t units, uint32_t n)
+{
+	const uint64_t most = budget() / TOP_SHARE / units;
+	const uint32_t keep = most == 0 ? 1 : most < n ? (uint32_t)most : n;
+
+	if (keep < n)
+		map_free_batch(&state->map, units, batch + keep, n - keep);
+	return keep;
+}
+
+/* More of what caches_find() has found, as far as that does not raise the top. */
+static uint32_t find_more(uint32_t units, uint32_t order, uint32_t n, uint32_t count)
+{
+	for (uint32_t hole = 1; n < count && hole < HOLES_MAX; hole++) {
+		const uint32_t more =
+			map_alloc_batch(&state->map, units, order, batch + n, count - n);
+
+		if (more == 0)
+			break;
+		if (raises_top(batch[n + more - 1] + units)) {
+			map_free_batch(&state->map, units, batch + n, more);
+			break;
+		}
+		n += more;
+	}
+	return n;
+}
+
+/* The object leaves the map: as a slot. */
+static uint32_t slot_of(uint32_t unit, uint32_t units)
+{
+	const struct pages_taken taken = pages_take(&state->pages, unit, unit + units);
+
+	return unit | (pages_was_fresh(&state->pages, &taken) ? MAGAZINE_FRESH : 0);
+}
+
+uint32_t caches_refill(uint32_t units, uint32_t order, bool contended, bool may_wait, uint32_t *tag)
+{
+	const int index = cpu_alloc_index();
+	struct magazine *magazine = caches_use(index, units);
+	uint32_t count = 1, n;
+
+	*tag = object_state(OWNER_SHARED, units);
+	if (magazine &&
+	    magazine_n(magazine) > caches_reserve(units)) { /* somebody wanted us here */
+		const uint32_t slot = caches_pop(units, tag);
+
+		magazine_store(&magazine->floor[FLOOR_RESERVE], caches_reserve(units));
+		if (slot != MAGAZINE_NOTHING) {
+			caches->popped++; /* our caller counts it */
+			return slot;
+		}
+	}
+	if (magazine) {
+		adapt(&caches->use[index], magazine, units, contended);
+		magazine_store(&magazine->floor[FLOOR_RESERVE], caches_reserve(units));
+		count = batch_of(magazine_load(&magazine->cap)) + caches_reserve(units);
+		*tag = magazine->tag;
+	}
+	n = caches_find(units, order, batch, count, may_wait);
+	if (n == 0)
+		return MAGAZINE_NOTHING;
+	n = raises_top(batch[n - 1] + units) ? leave_most(units, n)
+					     : find_more(units, order, n, count);
+	caches->refilled += n * units;
+	state_note_peak(batch[n - 1] + units);
+	for (uint32_t i = 0; i < n; i++)
+		batch[i] = slot_of(batch[i], units);
+	/* The lowest is popped first. */
+	while (n > 1 && caches_push(units, batch[n - 1])) {
+		caches->pushed++;
+		n--;
+	}
+	for (uint32_t i = 1; i < n; i++)
+		batch[i] &= ~MAGAZINE_FRESH;
+	if (n > 1)
+		caches_give_to_map(units, batch + 1, n - 1);
+	return batch[0];
+}
+
+/* Freeing. */
+
+static void call_class(int index, uint32_t units)
+{
+	magazine_store(&magazine_at(&state->magazines, index, units)->floor[FLOOR_RESERVE],
+		       MAGAZINE_CLOSED);
+}
+
+void caches_call(uint32_t units)
+{
+	const int index = caches_are_there() ? cpu_alloc_index() : -1;
+
+	if (index >= 0 && caches->use[index].classes >> (units - 1) & 1)
+		call_class(index, units);
+}
+
+void caches_call_all(void)
+{
+	for (int i = 0; i < caches->used_below; i++)
+		for (uint64_t left = caches->use[i].classes; left; left &= left - 1)
+			call_class(i, (uint32_t)__builtin_ctzll(left) + 1);
+}
+
+/* Under the lock: a batch from the magazine, and the object that did not fit, to the map. */
+static void give_batch(uint32_t unit, uint32_t units)
+{
+	const int index = cpu_alloc_index();
+	struct magazine *magazine = caches_use(index, units);
+	uint32_t n = 0, slot, tag;
+
+	if (magazine && caches_push(units, unit)) /* it was not in use */
+		return;
+	if (magazine) {
+		magazine->spilled = true;
+		for (const uint32_t count = batch_of(magazine_load(&magazine->cap));
+		     n < count && (slot = caches_pop(units, &tag)) != MAGAZINE_NOTHING; n++)
+			batch[n] = slot & ~MAGAZINE_FRESH;
+	}
+	caches->popped += n;
+	batch[n++] = unit;
+	caches_give_to_map(units, batch, n);
+	count(&state->counters.frees);
+}
+
+/* The lock is taken: room in the magazine instead. */
+static bool grow_and_push(uint32_t unit, uint32_t units)
+{
+	const int index = caches_are_there() ? cpu_alloc_index() : -1;
+	struct magazine *magazine;
+
+	if (index < 0)
+		return false;
+	magazine = magazine_at(&state->magazines, index, units);
+	caches->use[index].contended++; /* a hint */
+	return caches_grow_cap(magazine, magazine_load(&magazine->cap), units) &&
+	       caches_push(units, unit);
+}
+
+void caches_give(uint32_t unit, uint32_t units)
+{
+	const bool small = units <= SMALL_UNITS;
+
+	if (small && caches_are_there() && caches_push(units, unit))
+		return;
+	if (lock_try_briefly(&state->lock)) {
+		caches_settle(SETTLED_MAX);
+		if (small) {
+			give_batch(unit, units);
+		} else {
+			caches_give_to_map(units, &unit, 1);
+			count(&state->counters.frees);
+		}
+		trim_tick();
+		lock_drop(&state->lock);
+	} else if (!small || !grow_and_push(unit, units)) {
+		pending_add(&state->objects, unit, units);
+		count(&state->counters.frees);
+	}
+}
