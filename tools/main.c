@@ -7,14 +7,19 @@
 #include "message.h"
 #include "picture.h"
 #include "report.h"
+#include "threads.h"
 
 #include <cpu_alloc.h>
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum status { FINE = 0, WRONG = 1, BAD = 2 };
 
@@ -32,6 +37,7 @@ static const char help[] =
 	"  --svg FILE     draw it as a picture into FILE; takes one trace\n"
 	"  --percpu SIZE  size of each area, as 64K, 16M\n"
 	"  --no-touch     do not write and check the objects\n"
+	"  --threads N    split the trace over N threads, each bound to a CPU\n"
 	"\n"
 	"info tells what the library finds on this machine.\n";
 
@@ -64,7 +70,21 @@ static bool set_percpu(const char *size)
 	return false;
 }
 
-enum option_value { JSON = 256, MAP, SVG, PERCPU, NO_TOUCH };
+static bool set_threads(struct request *request, const char *text)
+{
+	char *end;
+	const unsigned long count = strtoul(text, &end, 10);
+
+	/* strtoul() would take a sign and blanks. */
+	if (!isdigit((unsigned char)*text) || *end || !count || count > THREADS_MOST) {
+		complain("--threads: bad number '%s', not from 1 to %d", text, THREADS_MOST);
+		return false;
+	}
+	request->options.threads = (unsigned int)count;
+	return true;
+}
+
+enum option_value { JSON = 256, MAP, SVG, PERCPU, NO_TOUCH, THREADS };
 
 static bool set_option(struct request *request, int option)
 {
@@ -80,6 +100,8 @@ static bool set_option(struct request *request, int option)
 	case NO_TOUCH:
 		request->options.touch = false;
 		return true;
+	case THREADS:
+		return set_threads(request, optarg);
 	default:
 		return false;
 	}
@@ -105,6 +127,7 @@ static bool parse_options(struct request *request, int count, char **arguments)
 		{"svg", required_argument, NULL, SVG},
 		{"percpu", required_argument, NULL, PERCPU},
 		{"no-touch", no_argument, NULL, NO_TOUCH},
+		{"threads", required_argument, NULL, THREADS},
 		{0},
 	};
 	int found;
@@ -148,7 +171,10 @@ static enum status show(const struct request *request, const struct replay *repl
 		picture_map(replay);
 	if (request->svg && !picture_svg(replay, request->svg))
 		return BAD;
-	return result->failures || result->corruptions || result->refused_frees ? WRONG : FINE;
+	if (result->failures || result->refused_frees || result->unfreed_bytes ||
+	    result->corruptions)
+		return WRONG;
+	return FINE;
 }
 
 static enum status replay_file(const struct request *request, const char *path)
@@ -156,21 +182,58 @@ static enum status replay_file(const struct request *request, const char *path)
 	struct replay replay = {.path = path, .options = request->options};
 	enum status status = replay_run(&replay) ? show(request, &replay) : BAD;
 
-	fflush(stdout);
 	history_free(&replay.history);
 	return status;
 }
 
+/* What was printed is not lost, or that is told: the status then. */
+static enum status close_output(enum status status)
+{
+	if (!ferror(stdout) && fclose(stdout) == 0)
+		return status;
+	complain("standard output: %s", strerror(errno));
+	return BAD;
+}
+
+/* The status of a process that replays one of several files. */
+static enum status await(pid_t child, const char *path)
+{
+	int status;
+
+	if (child < 0 || waitpid(child, &status, 0) < 0)
+		complain("%s: %s", path, strerror(errno));
+	else if (WIFSIGNALED(status))
+		complain("%s: %s", path, strsignal(WTERMSIG(status)));
+	else
+		return (enum status)WEXITSTATUS(status);
+	return BAD;
+}
+
+/* In a process of its own, see replay.h. */
+static enum status replay_apart(const struct request *request, const char *path)
+{
+	pid_t child;
+
+	fflush(stdout);
+	signal(SIGCHLD, SIG_DFL); /* who started us may have had it ignored */
+	child = fork();
+	if (child == 0)
+		exit((int)close_output(replay_file(request, path)));
+	return await(child, path);
+}
+
 static int command_replay(int count, char **arguments)
 {
-	struct request request = {.options.touch = true};
+	struct request request = {.options = {.threads = 1, .touch = true}};
 	enum status worst = FINE;
 
 	if (!parse_options(&request, count, arguments) || !check_request(&request))
 		return usage();
 	request.options.remember = request.map || request.svg;
+	if (request.file_count == 1)
+		return (int)replay_file(&request, request.files[0]);
 	for (int i = 0; i < request.file_count; i++) {
-		enum status status = replay_file(&request, request.files[i]);
+		enum status status = replay_apart(&request, request.files[i]);
 
 		if (!request.json && status != BAD && i + 1 < request.file_count)
 			printf("\n");
@@ -228,13 +291,6 @@ static int run(int count, char **arguments)
 
 int main(int count, char **arguments)
 {
-	int status;
-
 	setlocale(LC_CTYPE, "");
-	status = run(count, arguments);
-	if (ferror(stdout) || fclose(stdout) != 0) {
-		complain("standard output: %s", strerror(errno));
-		return BAD;
-	}
-	return status;
+	return (int)close_output((enum status)run(count, arguments));
 }

@@ -37,12 +37,14 @@ void complain(const char *format, ...)
 {
 	va_list arguments;
 
+	flockfile(stderr); /* one line is one thread's */
 	progress_clear();
 	fputs("cpu-alloc: ", stderr);
 	va_start(arguments, format);
 	vfprintf(stderr, format, arguments);
 	va_end(arguments);
 	fputs("\n", stderr);
+	funlockfile(stderr);
 }
 
 void out_of_memory(void)

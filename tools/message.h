@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Print "cpu-alloc: ", the text and a newline. */
+/* Print "cpu-alloc: ", the text and a newline. By any thread; what follows by one alone. */
 __attribute__((format(printf, 1, 2))) void complain(const char *format, ...);
 
 /* Is there a terminal on which somebody may wait? */

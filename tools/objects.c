@@ -4,7 +4,6 @@
 #include "message.h"
 
 #include <search.h>
-#include <stdlib.h>
 
 static int compare(const void *left, const void *right)
 {
@@ -43,5 +42,4 @@ void objects_remove(struct objects *objects, struct object *object)
 {
 	tdelete(object, &objects->root, compare);
 	objects->count--;
-	free(object);
 }

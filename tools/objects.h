@@ -10,7 +10,8 @@ struct object {
 	uint64_t number;	/* its place among the trace's allocations, from 1 */
 	uint64_t size;		/* bytes asked for */
 	uint64_t align;
-	void *ptr; /* the CPU pointer; NULL if the allocation failed */
+	void *ptr;	     /* the CPU pointer; NULL if the allocation failed */
+	unsigned int thread; /* that allocated it */
 };
 
 /* Opened by setting it to zero. Lookups are logarithmic. */
@@ -28,6 +29,7 @@ struct object *objects_any(const struct objects *objects);
 /* A new object, all zero but for @name, by which none may be known. */
 struct object *objects_add(struct objects *objects, struct trace_name name);
 
+/* Out of the table; its memory is then the caller's, to be freed by free(). */
 void objects_remove(struct objects *objects, struct object *object);
 
 #endif

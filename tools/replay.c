@@ -1,18 +1,32 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
-/* The replay, bottom-up: time, accounts, objects, events, the whole file. */
+/*
+ * The replay, bottom-up: accounts, stretches, events, the whole file.
+ *
+ * A stretch is a row of allocations, or of frees, without one of the other kind
+ * between them. Its objects are dealt to the threads, which work at the same
+ * time; the next begins when all are done. So a free always follows its
+ * allocation, and what is live at the end of a stretch is what was live then in
+ * the trace, to the byte: the peak, which is the end of a stretch, is the same on
+ * any number of threads.
+ *
+ * Allocations are dealt in turn, and frees in a turn of their own. Of the objects of
+ * a recorded trace half or more are then freed by another thread than allocated
+ * them, while the kernel freed most on the CPU that they came from; and each thread
+ * meets all sizes. For caches both are the harder case.
+ */
 #include "replay.h"
 #include "message.h"
 #include "objects.h"
-#include "pattern.h"
+#include "threads.h"
+#include "work.h"
 
 #include <cpu_alloc.h>
 #include <inttypes.h>
-#include <string.h>
+#include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #define CACHE_LINE 64
-#define CORRUPTIONS_TOLD 10  /* per file; the others are only counted */
+#define STRETCH_MOST 4096    /* objects; a longer one is cut, which changes nothing above */
 #define PROGRESS_EVENTS 4096 /* between two looks at the clock */
 #define PROGRESS_NS 200000000
 
@@ -21,9 +35,11 @@ struct gauge {
 	uint64_t now, peak;
 };
 
-/* Calls of one function. */
-struct stopwatch {
-	uint64_t ns, calls;
+/* Objects to allocate, or to free: these are no longer in the table. */
+struct stretch {
+	enum trace_kind kind;
+	size_t count;
+	struct object *objects[STRETCH_MOST];
 };
 
 /* The state of one run, gone when it ends. */
@@ -31,49 +47,15 @@ struct run {
 	struct replay *replay;
 	struct trace trace;
 	struct objects objects;
+	struct stretch stretch;
+	struct worker *workers; /* one a thread */
+	struct threads threads; /* none if there is one thread, which is ours */
+	uint64_t dealt[2];	/* objects so far, by kind */
 	struct gauge asked, padded, power_of_two;
-	struct stopwatch alloc, free;
-	uint64_t clock_ns; /* that reading the clock twice takes */
 	uint64_t live;
 	uint64_t file_bytes; /* 0 if not known */
 	uint64_t shown_ns;   /* when the progress was shown last */
 };
-
-/* Time */
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-static uint64_t measure_clock(void)
-{
-	uint64_t least = UINT64_MAX;
-
-	for (int i = 0; i < 1000; i++) {
-		uint64_t start = now_ns(), ns = now_ns() - start;
-
-		if (ns < least)
-			least = ns;
-	}
-	return least;
-}
-
-static void stop_watch(struct run *run, struct stopwatch *watch, uint64_t start)
-{
-	uint64_t ns = now_ns() - start;
-
-	watch->ns += ns > run->clock_ns ? ns - run->clock_ns : 0;
-	watch->calls++;
-}
-
-static double mean(const struct stopwatch *watch)
-{
-	return watch->calls ? (double)watch->ns / (double)watch->calls : 0;
-}
 
 static void show_progress(struct run *run)
 {
@@ -159,71 +141,70 @@ static void account_free(struct run *run, const struct object *object)
 	run->power_of_two.now -= power_of_two_size(object);
 }
 
-/* Objects */
+/* Stretches */
 
-static void fill(const struct object *object)
+static void account(struct run *run, const struct object *object)
 {
-	cpu_alloc_for_each (i)
-		pattern_write(CPU_PTR(object->ptr, i), object->size, object->number, i);
-}
-
-static void check(struct run *run, const struct object *object)
-{
-	struct replay_result *result = &run->replay->result;
-
-	cpu_alloc_for_each (i) {
-		size_t at = pattern_check(CPU_PTR(object->ptr, i), object->size, object->number, i);
-
-		if (at == object->size || result->corruptions++ >= CORRUPTIONS_TOLD)
-			continue;
-		complain("%s: allocation %" PRIu64 ", %" PRIu64 " bytes at %#zx of the area: "
-			 "changed at byte %zu of index %d",
-			 run->replay->path, object->number, object->size,
-			 cpu_alloc_offset(object->ptr), at, i);
-	}
-}
-
-static void begin_object(struct run *run, const struct trace_event *event)
-{
-	struct object *object = objects_add(&run->objects, event->name);
-	uint64_t start;
-
-	object->number = run->replay->result.allocs;
-	object->size = event->size;
-	object->align = event->align;
-	start = now_ns();
-	object->ptr = cpu_alloc(object->size, GFP_KERNEL, object->align);
-	stop_watch(run, &run->alloc, start);
-	if (!object->ptr) {
+	if (run->stretch.kind == TRACE_ALLOC && !object->ptr)
 		run->replay->result.failures++;
-		return;
-	}
-	account_alloc(run, object);
-	if (run->replay->options.touch)
-		fill(object);
+	else if (run->stretch.kind == TRACE_ALLOC)
+		account_alloc(run, object);
+	else if (object->ptr)
+		account_free(run, object);
 }
 
-static void end_object(struct run *run, struct object *object)
+static void work(void *context, unsigned int thread, size_t item)
 {
-	uint64_t start;
+	struct run *run = context;
+	struct object *object = run->stretch.objects[item];
 
-	if (object->ptr) {
-		if (run->replay->options.touch)
-			check(run, object);
-		account_free(run, object);
-		start = now_ns();
-		cpu_free(object->ptr, object->size);
-		stop_watch(run, &run->free, start);
+	if (run->stretch.kind == TRACE_ALLOC)
+		work_alloc(&run->workers[thread], object);
+	else
+		work_free(&run->workers[thread], object);
+}
+
+static void end_stretch(struct run *run)
+{
+	struct stretch *stretch = &run->stretch;
+	uint64_t *dealt = &run->dealt[stretch->kind];
+
+	if (run->threads.count)
+		threads_share(&run->threads, *dealt, stretch->count);
+	else
+		for (size_t i = 0; i < stretch->count; i++)
+			work(run, 0, i);
+	for (size_t i = 0; i < stretch->count; i++) {
+		account(run, stretch->objects[i]);
+		if (stretch->kind == TRACE_FREE)
+			free(stretch->objects[i]);
 	}
-	objects_remove(&run->objects, object);
+	*dealt += stretch->count;
+	stretch->count = 0;
+}
+
+static void add_to_stretch(struct run *run, enum trace_kind kind, struct object *object)
+{
+	struct stretch *stretch = &run->stretch;
+
+	if (stretch->kind != kind || stretch->count == STRETCH_MOST)
+		end_stretch(run);
+	stretch->kind = kind;
+	stretch->objects[stretch->count++] = object;
 }
 
 /* Events */
 
+static void end_object(struct run *run, struct object *object)
+{
+	objects_remove(&run->objects, object);
+	add_to_stretch(run, TRACE_FREE, object);
+}
+
 static void replay_alloc(struct run *run, const struct trace_event *event)
 {
 	struct replay *replay = run->replay;
-	struct object *lost = objects_find(&run->objects, event->name);
+	struct object *lost = objects_find(&run->objects, event->name), *object;
 
 	replay->result.allocs++;
 	replay->sizes[power_of_two_above(event->size)]++;
@@ -231,7 +212,11 @@ static void replay_alloc(struct run *run, const struct trace_event *event)
 		replay->result.lost_frees++;
 		end_object(run, lost);
 	}
-	begin_object(run, event);
+	object = objects_add(&run->objects, event->name);
+	object->number = replay->result.allocs;
+	object->size = event->size;
+	object->align = event->align;
+	add_to_stretch(run, TRACE_ALLOC, object);
 }
 
 static void replay_free(struct run *run, const struct trace_event *event)
@@ -259,6 +244,7 @@ static void replay_events(struct run *run)
 		if (run->shown_ns)
 			show_progress(run);
 	}
+	end_stretch(run);
 	progress_clear();
 }
 
@@ -268,10 +254,11 @@ static void free_all(struct run *run)
 
 	while ((object = objects_any(&run->objects)))
 		end_object(run, object);
+	end_stretch(run);
 	cpu_alloc_trim();
 }
 
-static void note_end(struct run *run, const struct cpu_alloc_stats *now)
+static void note_trace(struct run *run)
 {
 	struct replay_result *result = &run->replay->result;
 
@@ -282,28 +269,55 @@ static void note_end(struct run *run, const struct cpu_alloc_stats *now)
 	result->live_at_end = run->live;
 	result->padded_bytes = run->padded.peak;
 	result->power_of_two_bytes = run->power_of_two.peak;
-	result->largest_free_bytes = now->largest_free_bytes;
-	result->resident_bytes = now->resident_bytes;
-	if (run->asked.peak)
-		result->packing = (double)result->area_top_bytes / (double)run->asked.peak;
 }
 
-/* From the first event on, with the figures taken while what is live at the end still is. */
+static void note_workers(struct run *run)
+{
+	struct replay_result *result = &run->replay->result;
+	struct stopwatch alloc = {0}, free = {0};
+
+	for (unsigned int i = 0; i < result->threads; i++) {
+		add_watch(&alloc, &run->workers[i].alloc);
+		add_watch(&free, &run->workers[i].free);
+	}
+	result->ns_per_alloc = mean_ns(&alloc);
+	result->ns_per_free = mean_ns(&free);
+}
+
+/* With what is live at the end of the trace. */
+static void note_end(struct run *run, uint64_t top_before)
+{
+	struct replay_result *result = &run->replay->result;
+	struct cpu_alloc_stats stats;
+
+	cpu_alloc_stats(&stats, sizeof(stats));
+	for (unsigned int i = 0; i < result->threads; i++)
+		result->remote_frees += run->workers[i].remote_frees;
+	/* What caches took above all objects has been in use as well. */
+	if (stats.top_bytes > top_before && stats.top_bytes > result->area_top_bytes)
+		result->area_top_bytes = stats.top_bytes;
+	if (run->asked.peak)
+		result->packing = (double)result->area_top_bytes / (double)run->asked.peak;
+	result->cached_bytes = stats.cached_bytes;
+	result->largest_free_bytes = stats.largest_free_bytes;
+	result->resident_bytes = stats.resident_bytes;
+}
+
 static void replay_trace(struct run *run)
 {
 	struct replay_result *result = &run->replay->result;
-	struct cpu_alloc_stats before, end, after;
+	struct cpu_alloc_stats before, after;
 
+	cpu_free(cpu_alloc(1, GFP_KERNEL, 0), 1); /* the set-up is not to be timed */
 	cpu_alloc_stats(&before, sizeof(before));
 	replay_events(run);
-	cpu_alloc_stats(&end, sizeof(end));
-	note_end(run, &end);
+	note_trace(run);
+	note_end(run, before.top_bytes);
 	free_all(run);
+	note_workers(run);
 	cpu_alloc_stats(&after, sizeof(after));
-
 	result->refused_frees = after.misuses - before.misuses;
-	result->ns_per_alloc = mean(&run->alloc);
-	result->ns_per_free = mean(&run->free);
+	result->unfreed_bytes = after.cpu_bytes - before.cpu_bytes;
 }
 
 static uint64_t bytes_of_file(const char *path)
@@ -313,23 +327,59 @@ static uint64_t bytes_of_file(const char *path)
 	return stat(path, &status) == 0 && S_ISREG(status.st_mode) ? (uint64_t)status.st_size : 0;
 }
 
+/* One thread is ours, wherever the system has it run. */
+static bool start_workers(struct run *run)
+{
+	struct replay *replay = run->replay;
+	const unsigned int count = replay->options.threads;
+	const uint64_t clock_ns = measure_clock();
+
+	replay->result.threads = count;
+	run->workers = reallocate(NULL, count, sizeof(*run->workers));
+	for (unsigned int i = 0; i < count; i++)
+		run->workers[i] = (struct worker){replay, .number = i, .clock_ns = clock_ns};
+	if (count == 1 || threads_start(&run->threads, count, work, run))
+		return true;
+	free(run->workers);
+	return false;
+}
+
+static void stop_workers(struct run *run)
+{
+	if (run->threads.count)
+		threads_stop(&run->threads);
+	free(run->workers);
+}
+
+/* Read it all, and do what it says. False: it is malformed. */
+static bool replay_opened(struct run *run)
+{
+	struct replay *replay = run->replay;
+
+	if (progress_wanted()) {
+		run->file_bytes = bytes_of_file(replay->path);
+		run->shown_ns = now_ns();
+	}
+	replay_trace(run);
+	if (*run->trace.error)
+		complain("%s:%" PRIu64 ": %s", replay->path, run->trace.line, run->trace.error);
+	return !*run->trace.error;
+}
+
 bool replay_run(struct replay *replay)
 {
-	struct run run = {.replay = replay, .clock_ns = measure_clock()};
+	struct run run = {.replay = replay};
+	bool done;
 
 	if (!trace_open(&run.trace, replay->path)) {
 		complain("%s: %s", replay->path, run.trace.error);
 		return false;
 	}
-	if (progress_wanted()) {
-		run.file_bytes = bytes_of_file(replay->path);
-		run.shown_ns = now_ns();
+	done = start_workers(&run);
+	if (done) {
+		done = replay_opened(&run);
+		stop_workers(&run);
 	}
-	cpu_free(cpu_alloc(1, GFP_KERNEL, 0), 1); /* the set-up is not to be timed */
-	replay_trace(&run);
 	trace_close(&run.trace);
-	if (!*run.trace.error)
-		return true;
-	complain("%s:%" PRIu64 ": %s", replay->path, run.trace.line, run.trace.error);
-	return false;
+	return done;
 }

@@ -4,10 +4,8 @@
  * its real size and alignment, write a pattern into the instance of every
  * index, and check it before the free.
  *
- * One process replays file after file. All of a file's objects are freed and
- * all memory is given back at its end, so each begins with an empty area; its
- * top is taken from the objects' own places, since the library's statistics
- * remember the highest of all files.
+ * One process replays one trace: the library's statistics remember the highest
+ * top that there ever was.
  */
 #ifndef TOOLS_REPLAY_H
 #define TOOLS_REPLAY_H
@@ -16,8 +14,9 @@
 #include "trace.h"
 
 struct replay_options {
-	bool touch;    /* write and check the pattern */
-	bool remember; /* fill in the history */
+	unsigned int threads; /* 1 to THREADS_MOST */
+	bool touch;	      /* write and check the pattern */
+	bool remember;	      /* fill in the history */
 };
 
 /*
@@ -25,14 +24,17 @@ struct replay_options {
  * are those of one area. Every event is one of allocs, frees, skipped_frees.
  */
 #define REPLAY_RESULTS(X)                                                                          \
+	X(uint64_t, threads, LIST, "threads")                                                      \
 	X(uint64_t, events, LIST, "events")                                                        \
 	X(uint64_t, allocs, LIST, "allocations")                                                   \
 	X(uint64_t, frees, LIST, "frees")                                                          \
+	X(uint64_t, remote_frees, LIST_IF_ANY, "frees by another thread than allocated")           \
 	X(uint64_t, skipped_frees, LIST_IF_ANY, "frees of what is older than the trace")           \
 	X(uint64_t, lost_frees, LIST_IF_ANY, "frees missing in the trace")                         \
 	X(uint64_t, live_at_end, LIST, "objects live at the end")                                  \
 	X(uint64_t, failures, LIST, "allocations that failed")                                     \
 	X(uint64_t, refused_frees, LIST_IF_ANY, "frees that the library refused")                  \
+	X(uint64_t, unfreed_bytes, LIST_IF_ANY, "bytes still live when all was freed")             \
 	X(uint64_t, corruptions, LIST, "instances found changed")                                  \
 	X(uint64_t, comments, LIST_IF_ANY, "lines skipped: comments")                              \
 	X(uint64_t, other_lines, LIST_IF_ANY, "lines skipped: other events")                       \
@@ -44,6 +46,7 @@ struct replay_options {
 	X(uint64_t, power_of_two_bytes, PACKING, "if rounded to powers of two")                    \
 	X(double, packing, NOWHERE, "")                                                            \
 	X(uint64_t, peak_objects, LIST, "objects live at the peak")                                \
+	X(uint64_t, cached_bytes, LIST, "bytes that caches hold at the end")                       \
 	X(uint64_t, largest_free_bytes, LIST, "bytes of the largest free run at the end")          \
 	X(uint64_t, resident_bytes, LIST, "bytes resident at the end, all areas")                  \
 	X(double, ns_per_alloc, LIST, "nanoseconds an allocation")                                 \
