@@ -2,7 +2,6 @@
 /*
  * The library as programs call it.
  *
- *	library pair		cpu_alloc + cpu_free beside malloc + free
  *	library zeroed [CPUS]	__GFP_ZERO with so many CPUs, or those that there
  *				are: on fresh memory, on recycled memory, beside
  *				a bare look at all CPUs
@@ -13,7 +12,6 @@
 #include <cpu_alloc.h>
 #include <string.h>
 
-#define PAIRS 100000
 #define FRESH 2000     /* objects a round */
 #define RECYCLED 1000U /* live objects */
 
@@ -21,48 +19,6 @@ static void fail(const char *what)
 {
 	perror(what);
 	exit(1);
-}
-
-static double time_library(size_t size)
-{
-	const double start = now_ns();
-
-	for (int i = 0; i < PAIRS; i++) {
-		void *ptr = cpu_alloc(size, GFP_KERNEL, 8);
-
-		use_value((uintptr_t)ptr);
-		cpu_free(ptr, size);
-	}
-	return (now_ns() - start) / PAIRS;
-}
-
-static double time_malloc(size_t size)
-{
-	const double start = now_ns();
-
-	for (int i = 0; i < PAIRS; i++) {
-		void *ptr = malloc(size);
-
-		use_value((uintptr_t)ptr);
-		free(ptr);
-	}
-	return (now_ns() - start) / PAIRS;
-}
-
-static void pair(void)
-{
-	struct rounds library, libc;
-
-	if (!cpu_alloc(1000, GFP_KERNEL, 8)) /* set up, and no longer empty */
-		fail("cpu_alloc");
-	for (int i = 0; i < ROUNDS; i++) {
-		library.value[i] = time_library(24);
-		libc.value[i] = time_malloc(24);
-	}
-	report(library, "ns", 0, 0, "alloc+free", "size=24 one thread cpu_alloc");
-	report(libc, "ns", 0, 0, "alloc+free", "size=24 one thread malloc");
-	report(ratio(&library, &libc), "times", 0, 0, "alloc+free",
-	       "size=24 one thread cpu_alloc/malloc");
 }
 
 static void *zeroed(void)
@@ -162,8 +118,6 @@ static void measure_zeroed(void)
 
 int main(int argc, char **argv)
 {
-	if (argc == 2 && !strcmp(argv[1], "pair"))
-		pair();
 	if (argc == 3)
 		set_cpus(argv[2]);
 	if (argc >= 2 && !strcmp(argv[1], "zeroed"))

@@ -26,10 +26,16 @@ EOT
 
 "$bench-map"
 "$bench-worst"
-"$bench-library" pair
 "$bench-library" zeroed
 "$bench-library" zeroed 512
 "$bench-stride"
+for what in alloc alloc-latency; do
+	# Room for the thread-local memory of jemalloc.
+	GLIBC_TUNABLES=glibc.rtld.optional_static_tls=16384 "$bench-$what"
+done
+CPU_ALLOC=rseq=off "$bench-alloc" pair "rseq=off"
+"$bench-alloc-layout"
+"$bench-alloc-drain"
 for index in cpu cid; do
 	CPU_ALLOC=index=$index "$bench-ops" add "index=$index"
 done
