@@ -9,6 +9,7 @@
 #define ATTEMPTS 16	 /* at a section: more interruptions on end are made on purpose */
 #define BASE_OBJECTS 16U /* a batch where nobody contends: so many, */
 #define BASE_UNITS 96U	 /* or so much */
+#define INDEX_UNITS 8192 /* that the magazines of an index may hold, if they grow: 32 KiB */
 #define RESERVE 4U	 /* objects that only GFP_ATOMIC takes, where it does */
 #define LOOK_EVERY 64	 /* refills; then one index is looked at, whether it is idle */
 
@@ -70,17 +71,52 @@ uint32_t caches_reserve(uint32_t units)
 	return asked >> (units - 1) & 1 ? RESERVE : 0;
 }
 
-/*
- * Raise @cap, if it is still that: also without the lock, but never in a closed magazine,
- * whose cap is 0.
- */
-bool caches_grow_cap(struct magazine *magazine, uint32_t cap, uint32_t units)
+/* From @cap to @other, if it is still that, and not closed. */
+static bool change_cap(int index, uint32_t units, uint32_t cap, uint32_t other)
 {
-	const uint32_t most = magazine_slots(units), twice = 2 * cap < most ? 2 * cap : most;
+	struct magazine *magazine = magazine_at(&state->magazines, index, units);
 
-	return cap && cap < twice &&
-	       __atomic_compare_exchange_n(&magazine->cap, &cap, twice, false, __ATOMIC_RELAXED,
-					   __ATOMIC_RELAXED);
+	if (cap == 0 || cap == other ||
+	    !__atomic_compare_exchange_n(&magazine->cap, &cap, other, false, __ATOMIC_RELAXED,
+					 __ATOMIC_RELAXED))
+		return false;
+	__atomic_fetch_add(&caches->use[index].cap_units, (other - cap) * units, __ATOMIC_RELAXED);
+	return true;
+}
+
+static uint32_t cap_of(int index, uint32_t units)
+{
+	return magazine_load(&magazine_at(&state->magazines, index, units)->cap);
+}
+
+bool caches_grow_cap(int index, uint32_t units)
+{
+	const uint32_t cap = cap_of(index, units), most = magazine_slots(units);
+	const uint32_t twice = 2 * cap < most ? 2 * cap : most;
+
+	return magazine_load(&caches->use[index].cap_units) + (twice - cap) * units <=
+		       INDEX_UNITS &&
+	       change_cap(index, units, cap, twice);
+}
+
+void caches_shrink_cap(int index, uint32_t units)
+{
+	const uint32_t cap = cap_of(index, units);
+
+	if (cap / 2 >= caches_base_cap(units))
+		change_cap(index, units, cap, cap / 2);
+}
+
+void caches_make_room(int index, uint32_t units)
+{
+	struct index_use *use = &caches->use[index];
+	const uint32_t wanted = cap_of(index, units) * units;
+
+	for (uint32_t n = 0; n < SMALL_UNITS && use->cap_units + wanted > INDEX_UNITS; n++) {
+		use->hand = use->hand % SMALL_UNITS + 1;
+		if (use->hand != units && use->classes >> (use->hand - 1) & 1)
+			caches_shrink_cap(index, use->hand);
+	}
 }
 
 /* The magazine of @index, in use from now on. NULL: there is none. Under the lock. */
@@ -103,6 +139,7 @@ struct magazine *caches_use(int index, uint32_t units)
 		magazine_store(&magazine->floor[FLOOR_RESERVE], caches_reserve(units));
 		magazine_store(&magazine->floor[FLOOR_ATOMIC], 0);
 		magazine_store(&magazine->cap, caches_base_cap(units));
+		use->cap_units += caches_base_cap(units) * units;
 	}
 	return magazine;
 }

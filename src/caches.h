@@ -32,7 +32,9 @@
 struct index_use {
 	uint64_t classes;   /* bit n: magazines of n + 1 units */
 	uint64_t seen;	    /* the sum of their words when somebody looked last */
+	uint32_t cap_units; /* what they may hold together; changed without the lock, too */
 	uint32_t contended; /* how often it found the lock taken; halved by each flush */
+	uint32_t hand;	    /* the class that gave room to others last */
 };
 
 struct caches {
@@ -42,6 +44,7 @@ struct caches {
 	uint64_t atomic_classes; /* GFP_ATOMIC has asked for; read and set without the lock */
 	uint64_t refills;
 	uint64_t refilled; /* units, since the last flush */
+	uint64_t flushes;  /* for the top's sake */
 	/* For the statistics, see caches_count(). */
 	uint64_t pushed; /* by refills */
 	uint64_t popped; /* to the map */
@@ -153,10 +156,15 @@ uint32_t caches_reserve(uint32_t units);
 uint16_t caches_self(int index, uint32_t units);
 
 /*
- * Double its @cap, if it is still that, up to a bound. Also without the lock: that of a
- * closed one is 0, and stays so.
+ * Double the cap of a magazine of @index, up to a bound for it and one for all of the
+ * index. Also without the lock: that of a closed one is 0, and stays so. Only with it
+ * room is taken from other classes.
  */
-bool caches_grow_cap(struct magazine *magazine, uint32_t cap, uint32_t units);
+bool caches_grow_cap(int index, uint32_t units);
+void caches_make_room(int index, uint32_t units);
+
+/* Halve it, but not below what it was at first. */
+void caches_shrink_cap(int index, uint32_t units);
 
 /* Push to this CPU's, however often the thread is interrupted. Async-signal-safe. */
 bool caches_push(uint32_t units, uint32_t slot);

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SPINS 200 /* the lock is held for a microsecond or two */
+#define SPINS 1000 /* 20 to 50 microseconds; the lock is held for one or two */
 
 /* Of the word, beside the mark. Never both: nobody sleeps while it is held briefly. */
 #define SLEEPERS 1U

@@ -8,6 +8,8 @@
 #define BUDGET_UNITS 256     /* may be cached while the top rises: 1 KiB, */
 #define CONTENTION_UNITS 16  /* and more for each time that the lock was contended, */
 #define CONTENDED_UNITS 4096 /* up to 16 KiB for each index */
+#define FLUSHES_STRICT 32    /* flushes; then a budget more is refilled before each, */
+#define STRETCH_MAX 1024     /* up to so many budgets */
 #define TOP_SHARE 4	     /* of the budget one batch may have that raises the top */
 
 static struct state *const state = &cpu_alloc_state;
@@ -32,8 +34,10 @@ static uint64_t budget(void)
 static bool hold_too_much(void)
 {
 	const uint64_t most = budget();
+	const uint64_t stretch = 1 + caches->flushes / FLUSHES_STRICT;
 
-	return caches->refilled > most && caches_count().units > most;
+	return caches->refilled > most * (stretch < STRETCH_MAX ? stretch : STRETCH_MAX) &&
+	       caches_count().units > most;
 }
 
 /* Room in the map. */
@@ -85,6 +89,7 @@ uint32_t caches_find(uint32_t units, uint32_t order, uint32_t *found, uint32_t c
 		else if (!may_wait)
 			return 0;
 		if (n || hold_too_much()) {
+			caches->flushes++;
 			caches_flush();
 		} else if (wait_for_trim()) {
 			if (!lock_is_mine(&state->lock))
@@ -108,19 +113,17 @@ static uint32_t batch_of(uint32_t cap)
  * to the map since the last refill, that could have stayed; after a while without
  * either fewer again.
  */
-static void adapt(struct index_use *use, struct magazine *magazine, uint32_t units, bool contended)
+static void adapt(int index, struct magazine *magazine, uint32_t units, bool contended)
 {
-	const uint32_t cap = magazine_load(&magazine->cap);
-
 	if (contended || magazine->spilled) {
-		use->contended += contended;
+		caches->use[index].contended += contended;
 		magazine->quiet = 0;
 		magazine->spilled = false;
-		caches_grow_cap(magazine, cap, units);
+		caches_make_room(index, units);
+		caches_grow_cap(index, units);
 	} else if (++magazine->quiet >= QUIET_REFILLS) {
 		magazine->quiet = 0;
-		if (cap / 2 >= caches_base_cap(units))
-			magazine_store(&magazine->cap, cap / 2);
+		caches_shrink_cap(index, units);
 	}
 }
 
@@ -179,7 +182,7 @@ uint32_t caches_refill(uint32_t units, uint32_t order, bool contended, bool may_
 		}
 	}
 	if (magazine) {
-		adapt(&caches->use[index], magazine, units, contended);
+		adapt(index, magazine, units, contended);
 		magazine_store(&magazine->floor[FLOOR_RESERVE], caches_reserve(units));
 		count = batch_of(magazine_load(&magazine->cap)) + caches_reserve(units);
 		*tag = magazine->tag;
@@ -253,14 +256,11 @@ static void give_batch(uint32_t unit, uint32_t units)
 static bool grow_and_push(uint32_t unit, uint32_t units)
 {
 	const int index = caches_are_there() ? cpu_alloc_index() : -1;
-	struct magazine *magazine;
 
 	if (index < 0)
 		return false;
-	magazine = magazine_at(&state->magazines, index, units);
 	caches->use[index].contended++; /* a hint */
-	return caches_grow_cap(magazine, magazine_load(&magazine->cap), units) &&
-	       caches_push(units, unit);
+	return caches_grow_cap(index, units) && caches_push(units, unit);
 }
 
 void caches_give(uint32_t unit, uint32_t units)
