@@ -174,9 +174,10 @@ __attribute__((noinline)) static void free_unbiased(void *ptr, size_t size)
 
 void cpu_free(void *ptr, size_t size)
 {
+	/* First: the others are what they shall be once this is. */
+	const size_t offsets = __atomic_load_n(&state->magazines.offsets, __ATOMIC_ACQUIRE);
 	const struct magazine_way way = state->magazines.way;
 	const size_t offset = (uintptr_t)ptr - (uintptr_t)state->areas.base;
-	const size_t offsets = __atomic_load_n(&state->magazines.offsets, __ATOMIC_ACQUIRE);
 	const size_t units = (size + CPU_ALLOC_UNIT - 1) / CPU_ALLOC_UNIT;
 	const uint32_t unit = (uint32_t)(offset / CPU_ALLOC_UNIT);
 

@@ -14,6 +14,10 @@
  * else writes `word` and the slots while the magazine is open. Closed (floor[] all
  * ones, cap 0) and after a fence no section can commit, and whoever closed it may.
  *
+ * A section looks whether it is closed before it looks how much there is: one that does
+ * so while it is closed is not stopped by a fence, and may be slow until it is empty and
+ * open again.
+ *
  * Whoever reads memory that was never written reads zeros: n is not above floor, nor
  * below cap; both sections fail.
  */
@@ -121,7 +125,7 @@ static inline uint32_t magazine_load(const uint32_t *word)
 
 static inline void magazine_store(uint32_t *word, uint32_t value)
 {
-	__atomic_store_n(word, value, __ATOMIC_RELAXED);
+	__atomic_store_n(word, value, __ATOMIC_RELEASE); /* opened, it is as it was left */
 }
 
 static inline uint32_t magazine_n(const struct magazine *magazine)
@@ -162,9 +166,10 @@ static inline uint32_t name(struct magazine_way way, const char *class,        \
                                                                                \
 	__asm__ volatile(CPU_ALLOC_SECTION("magazine.pop",                     \
 					   "movl $-1, %k[slot]\n\tjmp 2f")     \
+			 "movl " floor "(%%rax), %k[index]\n\t"                \
 			 "movl (%%rax), %k[slot]\n\t"                          \
 			 "andl %[mask], %k[slot]\n\t"                          \
-			 "cmpl " floor "(%%rax), %k[slot]\n\t"                 \
+			 "cmpl %k[index], %k[slot]\n\t"                        \
 			 "jbe 3b\n\t"                                          \
 			 "movl " MAGAZINE_LAST_SLOT "(%%rax,%[slot],4), %k[slot]\n\t" \
 			 "movzwl " MAGAZINE_TAG "(%%rax), %k[index]\n\t"       \
@@ -183,9 +188,10 @@ MAGAZINE_POP(magazine_pop_reserve, MAGAZINE_FLOOR_ATOMIC)
 static inline bool magazine_push(struct magazine_way way, const char *class, uint32_t slot)
 {
 	__asm__ goto(CPU_ALLOC_SECTION("magazine.push", CPU_ALLOC_GOTO)
+		     "movl " MAGAZINE_CAP "(%%rax), %%edx\n\t"
 		     "movl (%%rax), %%ecx\n\t"
 		     "andl %[mask], %%ecx\n\t"
-		     "cmpl " MAGAZINE_CAP "(%%rax), %%ecx\n\t"
+		     "cmpl %%edx, %%ecx\n\t"
 		     "jae %l[failed]\n\t"
 		     "movl %[slot], " MAGAZINE_SLOT "(%%rax,%%rcx,4)\n\t"
 		     "addq $1, (%%rax)\n2:"
@@ -193,7 +199,7 @@ static inline bool magazine_push(struct magazine_way way, const char *class, uin
 		     : [known] "r"(way.known), [index] "r"(way.index), [handle] "r"(class),
 		       [stride] "i"(MAGAZINES_STRIDE), [slot] "r"(slot),
 		       [mask] "i"(MAGAZINE_N_MASK)
-		     : "rax", "rcx", "memory", "cc"
+		     : "rax", "rcx", "rdx", "memory", "cc"
 		     : failed);
 	return true;
 failed:
@@ -232,10 +238,11 @@ static inline uint32_t name(struct magazine_way way, const char *class,        \
                                                                                \
 	__asm__ volatile(CPU_ALLOC_SECTION("magazine.pop",                     \
 					   "mov %w[slot], #-1\n\tb 4f")        \
+			 "add x12, x9, #" floor "\n\t"                         \
+			 "ldar w12, [x12]\n\t"                                 \
 			 "ldr x10, [x9]\n\t"                                   \
 			 "mov %w[slot], #-1\n\t"                               \
 			 "and w11, w10, %[mask]\n\t"                           \
-			 "ldr w12, [x9, #" floor "]\n\t"                       \
 			 "cmp w11, w12\n\t"                                    \
 			 "b.ls 4f\n\t"                                         \
 			 "add x12, x9, w11, uxtw #2\n\t"                       \
@@ -257,8 +264,9 @@ MAGAZINE_POP(magazine_pop_reserve, MAGAZINE_FLOOR_ATOMIC)
 static inline bool magazine_push(struct magazine_way way, const char *class, uint32_t slot)
 {
 	__asm__ goto(CPU_ALLOC_SECTION("magazine.push", CPU_ALLOC_GOTO)
+		     "add x12, x9, #" MAGAZINE_CAP "\n\t"
+		     "ldar w12, [x12]\n\t"
 		     "ldr x10, [x9]\n\t"
-		     "ldr w12, [x9, #" MAGAZINE_CAP "]\n\t"
 		     "and w11, w10, %[mask]\n\t"
 		     "cmp w11, w12\n\t"
 		     "b.hs %l[failed]\n\t"
