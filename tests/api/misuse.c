@@ -18,7 +18,20 @@
 
 #define REPORT_MAX 16 /* messages of a kind, as documented at on_error= */
 
-enum place { LIVE, NEXT, FREED, JUST_FREED, FRESH, LAST_UNIT, BEHIND, BEFORE, STACK, HEAP, CODE, NUMBER };
+enum place {
+	LIVE,
+	NEXT,
+	FREED,
+	JUST_FREED,
+	FRESH,
+	LAST_UNIT,
+	BEHIND,
+	BEFORE,
+	STACK,
+	HEAP,
+	CODE,
+	NUMBER
+};
 
 #define HANDLE INT32_MIN /* not an instance */
 #define LAST INT32_MAX	 /* the instance of the last index */

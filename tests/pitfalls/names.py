@@ -8,6 +8,7 @@ import collections
 import re
 import sys
 
+import elf
 from programs import Workshop, ends_well
 from tap import diag, done, ok, run, skip
 
@@ -24,6 +25,15 @@ def check_weak():
         kinds = {line.split()[-2] for line in lines if " __rseq_" in line}
         if not ok(kinds == {"U"}, f"{name}, {options[-1].name}"):
             diag(f"kinds {kinds}")
+
+
+def check_magazines():
+    """The allocator's own sections are found by their names, as those of the operations are."""
+    for path in shop.shared, shop.archive:
+        kinds = {".".join(name.split(".")[:2]) for _, name in elf.symbols(path, elf.DESCRIPTOR)}
+        expected = {f"magazine.{what}" for what in ("pop", "push", "claim")}
+        if not ok(expected <= kinds, f"{path.name}: sections of magazines have names"):
+            diag(str(sorted(kinds)))
 
 
 def nearest(program):
@@ -53,6 +63,7 @@ def check_profile(compiler):
 
 
 check_weak()
+check_magazines()
 for tool in "gcc", "clang":
     check_profile(tool)
 done()

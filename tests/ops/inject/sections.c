@@ -11,7 +11,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED true
+#elif defined(__has_feature)
+#define SANITIZED __has_feature(address_sanitizer)
+#else
+#define SANITIZED false
+#endif
+
 #define PREFIX "cpu_alloc_rseq_cs."
+#define OF_MAGAZINES "magazine."
 
 /* As the kernel reads it. */
 struct descriptor {
@@ -142,6 +151,14 @@ bool sections_find(void)
 	return section_count > 0;
 }
 
+struct section *section_around(uintptr_t pc)
+{
+	for (size_t n = 0; n < section_count; n++)
+		if (pc >= sections[n].start && pc < sections[n].end)
+			return &sections[n];
+	return NULL;
+}
+
 struct section *section_at_start(uintptr_t pc)
 {
 	for (size_t n = 0; n < section_count; n++)
@@ -170,10 +187,24 @@ uintptr_t function_at(uintptr_t pc)
 	return 0;
 }
 
-bool section_copies(const struct section *a, const struct section *b)
+bool section_is_of_magazines(const struct section *section)
+{
+	return strncmp(section->name, OF_MAGAZINES, strlen(OF_MAGAZINES)) == 0;
+}
+
+/* Are they of the same operation, and in the same function: did the compiler copy one? */
+static bool are_copies(const struct section *a, const struct section *b)
 {
 	const size_t operation = (size_t)(strrchr(a->name, '.') - a->name); /* a number follows */
 
 	return strncmp(a->name, b->name, operation + 1) == 0 &&
 	       function_at(a->start) == function_at(b->start);
+}
+
+bool section_is_visited(const struct section *section)
+{
+	for (size_t n = 0; SANITIZED && n < section_count; n++)
+		if (sections[n].visited && are_copies(section, &sections[n]))
+			return true;
+	return section->visited;
 }

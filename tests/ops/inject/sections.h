@@ -28,14 +28,21 @@ extern size_t orphan_signatures;
 /* Fill in the above. Returns false if this program's file cannot be understood. */
 bool sections_find(void);
 
-/* The section that begins, or goes on after an abort, at @pc; or NULL. */
+/* The section that @pc is in, that begins there, or goes on there after an abort; or NULL. */
+struct section *section_around(uintptr_t pc);
 struct section *section_at_start(uintptr_t pc);
 struct section *section_at_abort(uintptr_t pc);
 
 /* Where the function begins that @pc is in; or 0. */
 uintptr_t function_at(uintptr_t pc);
 
-/* Are they of the same operation, and in the same function: did the compiler copy one? */
-bool section_copies(const struct section *a, const struct section *b);
+/* Does it work on a magazine of the allocator, instead of an instance? */
+bool section_is_of_magazines(const struct section *section);
+
+/*
+ * Was it visited? With sanitizers: or a copy of it, of the same operation in the same
+ * function. They keep compilers from seeing that some copies are never run.
+ */
+bool section_is_visited(const struct section *section);
 
 #endif
