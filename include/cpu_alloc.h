@@ -103,7 +103,8 @@ typedef unsigned int gfp_t;
  *
  * Objects of up to 256 bytes, aligned to 8 at most, come from a short stack of free
  * ones that each CPU has, its magazine, refilled in batches. Others, and all where
- * there are no restartable sequences, by one lock.
+ * there are no restartable sequences, by one lock. Up to 256 bytes an even number of
+ * units is aligned to 8, whatever @align says: a class serves all.
  *
  * Returns the CPU pointer, or NULL and errno:
  *	EINVAL	bad alignment or flags (reported, see on_error=)

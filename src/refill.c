@@ -164,6 +164,18 @@ static uint32_t slot_of(uint32_t unit, uint32_t units)
 	return unit | (pages_was_fresh(&state->pages, &taken) ? MAGAZINE_FRESH : 0);
 }
 
+/* There are objects: somebody else was faster, or we were called here (caches_call). */
+static uint32_t pop_after_all(const struct magazine *magazine, uint32_t units, uint32_t *tag)
+{
+	uint32_t slot = MAGAZINE_NOTHING;
+
+	if (magazine_n(magazine) > caches_reserve(units))
+		slot = caches_pop(units, tag);
+	if (slot != MAGAZINE_NOTHING)
+		caches->popped++; /* our caller counts it */
+	return slot;
+}
+
 uint32_t caches_refill(uint32_t units, uint32_t order, bool contended, bool may_wait, uint32_t *tag)
 {
 	const int index = cpu_alloc_index();
@@ -171,19 +183,13 @@ uint32_t caches_refill(uint32_t units, uint32_t order, bool contended, bool may_
 	uint32_t count = 1, n;
 
 	*tag = object_state(OWNER_SHARED, units);
-	if (magazine &&
-	    magazine_n(magazine) > caches_reserve(units)) { /* somebody wanted us here */
-		const uint32_t slot = caches_pop(units, tag);
+	if (magazine) {
+		const uint32_t slot = pop_after_all(magazine, units, tag);
 
 		magazine_store(&magazine->floor[FLOOR_RESERVE], caches_reserve(units));
-		if (slot != MAGAZINE_NOTHING) {
-			caches->popped++; /* our caller counts it */
+		if (slot != MAGAZINE_NOTHING)
 			return slot;
-		}
-	}
-	if (magazine) {
 		adapt(index, magazine, units, contended);
-		magazine_store(&magazine->floor[FLOOR_RESERVE], caches_reserve(units));
 		count = batch_of(magazine_load(&magazine->cap)) + caches_reserve(units);
 		*tag = magazine->tag;
 	}

@@ -20,6 +20,7 @@
 #define FULL ((64 * KIB) / 24) /* objects of 24 bytes in the smaller area */
 
 static void *object[FULL];
+static size_t held[HELD];   /* sizes of the first, if they are held */
 static bool caches_of_cpus; /* each CPU has magazines of its own */
 
 static size_t size_of(size_t n)
@@ -48,8 +49,10 @@ static int trim_and_leave(size_t most, size_t bound)
 {
 	printf("%zu bytes at most\n", most);
 	must(most <= bound && (most > 0 || strncmp(cpu_alloc_path(), "rseq", 4) != 0));
+	for (size_t n = 0; n < HELD; n++)
+		cpu_free(object[n], held[n]);
 	cpu_alloc_trim();
-	must(stats_now().cached_bytes == 0);
+	must(stats_now().cached_bytes == 0 && stats_now().objects == 0);
 	return 0;
 }
 
@@ -57,15 +60,15 @@ static int trim_and_leave(size_t most, size_t bound)
 static int steady(const void *unused)
 {
 	uint64_t random = 88172645463325252;
-	size_t size[HELD] = {0}, most = 0;
+	size_t most = 0;
 
 	(void)unused;
 	for (int n = 0; n < rounds(20000); n++) {
 		const size_t k = next_random(&random) % HELD;
 
-		cpu_free(object[k], size[k]);
-		size[k] = 4 + (random >> 16) % 64 * 4;
-		must((object[k] = cpu_alloc(size[k], GFP_KERNEL, 4)));
+		cpu_free(object[k], held[k]);
+		held[k] = 4 + (random >> 16) % 64 * 4;
+		must((object[k] = cpu_alloc(held[k], GFP_KERNEL, 4)));
 		if (n % 64 == 0)
 			note_cached(&most);
 	}
@@ -161,19 +164,27 @@ static int given_back(const void *unused)
 	return 0;
 }
 
+#define REFILLED 40000 /* objects, for which magazines are refilled often */
+
 /* A CPU that does nothing any more keeps nothing, while another works on. */
 static int idle(const void *unused)
 {
+	static void *refilled[REFILLED];
 	size_t before;
 
 	(void)unused;
 	if (allowed_cpu(1) < 0 || !caches_of_cpus)
 		return CANNOT;
+	must(pin(0, allowed_cpu(0)));
+	/* The area shall not get fuller than it was: all would be emptied. */
+	must(cpu_alloc_bulk(8, GFP_KERNEL, 8, REFILLED, refilled) == 0);
+	must(cpu_alloc(8, GFP_KERNEL, 8));
+	must(cpu_free_bulk(8, REFILLED, refilled) == 0);
 	use(1, 500);
-	before = stats_now().cached_bytes;
+	before = (size_t)stats_now().cached_bytes;
 	must(before > KIB);
 	must(pin(0, allowed_cpu(0)));
-	for (int n = 0; n < 40000; n++)
+	for (int n = 0; n < REFILLED / 2; n++)
 		must(cpu_alloc(8, GFP_KERNEL, 8));
 	printf("%zu bytes, then %" PRIu64 "\n", before, stats_now().cached_bytes);
 	must(stats_now().cached_bytes < before / 2);

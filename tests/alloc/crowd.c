@@ -255,10 +255,10 @@ static void count_cpus(void)
 	threads = threads < LEAST_THREADS ? LEAST_THREADS : threads;
 }
 
-int crowd_sides(void)
+int crowd_members(void)
 {
 	count_cpus();
-	return 2 * threads;
+	return threads;
 }
 
 void crowd_run(const struct crowd *new_crowd)

@@ -21,7 +21,7 @@
 #include <time.h>
 
 #define CROWD_MOST 16	/* members, at most */
-#define CROWD_SLOTS 176 /* of a side */
+#define CROWD_SLOTS 352 /* of a side */
 
 struct side {
 	int number; /* of the member */
@@ -49,8 +49,8 @@ void crowd_run(const struct crowd *crowd);
 /* All books together, at a quiet point or when it is over. */
 struct books crowd_books(void);
 
-/* How many sides there will be. */
-int crowd_sides(void);
+/* How many there will be, of two sides each. */
+int crowd_members(void);
 
 /* The @n-th slot of all of them, at a quiet point; NULL behind the last. */
 struct owned *crowd_slot(size_t n);

@@ -130,19 +130,8 @@ static int truth(const void *unused)
 }
 
 /* What a side may have, in bytes. */
-static size_t quota;
+static size_t (*quota_of)(const struct side *side);
 static size_t (*quota_size)(uint64_t random);
-
-static size_t always_24(uint64_t random)
-{
-	(void)random;
-	return 24;
-}
-
-static size_t any_small(uint64_t random)
-{
-	return 1 + random % 256;
-}
 
 static size_t whole_units(size_t size)
 {
@@ -152,6 +141,7 @@ static size_t whole_units(size_t size)
 /* Of each side: its first slots are in use. */
 struct hoard {
 	size_t n, bytes;
+	size_t least; /* how far it falls */
 	bool falling;
 };
 
@@ -166,17 +156,18 @@ static void drop_any(struct side *side, struct hoard *hoard, uint64_t random)
 	owned_drop(owned, &side->books);
 }
 
-/* Up to the quota, down to nothing, and up again. */
+/* Up to the quota, and down again: mostly a little, so that there is hardly room. */
 static void hoard_step(struct side *side)
 {
 	static struct hoard hoards[CROWD_MOST][2];
 	struct hoard *hoard = &hoards[side->number][side->handler];
 	const uint64_t random = next_random(&side->random), before = side->books.enomem;
 	const struct request request = {quota_size(random >> 16), 4, mode_of_side(side, random)};
-	const bool full =
-		hoard->n == CROWD_SLOTS || hoard->bytes + whole_units(request.size) > quota;
+	const bool full = hoard->bytes + whole_units(request.size) > quota_of(side);
 
-	hoard->falling = hoard->n > 0 && (hoard->falling || full);
+	hoard->falling = hoard->n > 0 && (full || (hoard->falling && hoard->n > hoard->least));
+	if (full)
+		hoard->least = random >> 40 & 255 ? hoard->n - 1 - (random >> 48 & 3) : 0;
 	if (hoard->falling) {
 		drop_any(side, hoard, random >> 32);
 	} else if (owned_make(side->slot[hoard->n], &side->books, request)) {
@@ -199,22 +190,52 @@ static int keep_to_quota(void)
 	return 0;
 }
 
+#define IN_HANDLER 8 /* objects of a handler's quota: it does not come often */
+
 /* All together they may have all that there is. Objects of one size leave no gaps. */
+static size_t all_there_is(const struct side *side)
+{
+	const size_t members = (size_t)crowd_members(), all = AREA_BYTES / 24;
+	const size_t left = all - IN_HANDLER * members;
+
+	if (side->handler)
+		return (size_t)IN_HANDLER * 24;
+	return (left / members + ((size_t)side->number < left % members)) * 24;
+}
+
+static size_t always_24(uint64_t random)
+{
+	(void)random;
+	return 24;
+}
+
 static int one_size(const void *unused)
 {
 	(void)unused;
 	owned_set_up(AREA);
-	quota = AREA_BYTES / 24 / (size_t)crowd_sides() * 24;
+	quota_of = all_there_is;
 	quota_size = always_24;
 	return keep_to_quota();
 }
 
 /* An eighth of it: more than that is never lost in gaps between them. */
+static size_t an_eighth(const struct side *side)
+{
+	const size_t all = AREA_BYTES / 8 / (size_t)crowd_members();
+
+	return side->handler ? all / 4 : all / 4 * 3;
+}
+
+static size_t any_small(uint64_t random)
+{
+	return 1 + random % 256;
+}
+
 static int many_sizes(const void *unused)
 {
 	(void)unused;
 	owned_set_up(AREA);
-	quota = AREA_BYTES / 8 / (size_t)crowd_sides();
+	quota_of = an_eighth;
 	quota_size = any_small;
 	return keep_to_quota();
 }

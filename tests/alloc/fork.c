@@ -89,9 +89,9 @@ static void must_have_all(void)
 {
 	const uint64_t count = owned_objects(), objects = stats_now().objects;
 
-	if (objects < count || objects > count + 2 * (uint64_t)crowd_sides())
+	if (objects < count || objects > count + 4 * (uint64_t)crowd_members())
 		printf("%" PRIu64 " objects for %" PRIu64 "\n", objects, count);
-	must(objects >= count && objects <= count + 2 * (uint64_t)crowd_sides());
+	must(objects >= count && objects <= count + 4 * (uint64_t)crowd_members());
 }
 
 static void be_child(bool has_children)

@@ -11,7 +11,8 @@
  */
 #include "crowd.h"
 
-#define OBJECTS 40 /* enough that not all lie where a refill has put them */
+#define OBJECTS 40    /* enough that not all lie where a refill has put them */
+#define LARGE OBJECTS /* one more, of 400 bytes */
 
 /* Who makes the mistake. */
 enum culprit { SELF, ELSEWHERE, THREAD, STRAY, HANDLER, CULPRITS };
@@ -42,6 +43,10 @@ static const struct misuse {
 	{"size 2^32 + 24", 3, 0, ((size_t)1 << 32) + 24, "wrong size: the object's bytes are 24"},
 	{"size 2^64 - 1", 3, 0, SIZE_MAX, "wrong size: the object's bytes are 24"},
 	{"misaligned pointer", 3, 2, 24, "misaligned pointer"},
+	{"a large one as a small one", LARGE, 0, 24, "wrong size: the object's bytes are 400"},
+	{"a large one, too long", LARGE, 0, 404, "wrong size: the object's bytes are 400"},
+	{"interior pointer to a large one", LARGE, 4, 400, "interior pointer"},
+	{"the same, as a small one", LARGE, 12, 24, "interior pointer"},
 	{"an instance", 3, 2 * (ptrdiff_t)CPU_ALLOC_STRIDE, 24, "pointer to the instance of CPU 0"},
 	{"an instance for strays", 3, (ptrdiff_t)CPU_ALLOC_STRIDE, 24,
 	 "pointer to the instance for strays"},
@@ -49,7 +54,7 @@ static const struct misuse {
 	{"behind the area", 0, 16 << 20, 24, "not a CPU pointer"},
 };
 
-static char *object[OBJECTS], *fresh[OBJECTS];
+static char *object[OBJECTS + 1], *fresh[OBJECTS];
 static const struct misuse *current;
 static enum culprit culprit;
 
@@ -96,6 +101,7 @@ static void let_err(void)
 /* From the map, by refills; then once more, from where they went when they were freed. */
 static void make_objects(void)
 {
+	must((object[LARGE] = cpu_alloc(400, GFP_KERNEL, 4)));
 	for (int again = 0; again < 2; again++) {
 		for (int n = 0; n < OBJECTS; n++)
 			must((object[n] = cpu_alloc(24, GFP_KERNEL, 8)));
@@ -104,6 +110,7 @@ static void make_objects(void)
 	}
 	for (int n = 0; n < OBJECTS; n++)
 		fill_instances(object[n], n, 24);
+	fill_instances(object[LARGE], LARGE, 400);
 	cpu_free(object[2], 24);
 }
 
@@ -123,6 +130,8 @@ static void must_be_as_before(void)
 		must(n == 2 || instances_hold(object[n], n, 24));
 		cpu_free(object[n], 24);
 	}
+	must(instances_hold(object[LARGE], LARGE, 400));
+	cpu_free(object[LARGE], 400);
 	must(stats_now().misuses == 1 && stats_now().objects == OBJECTS);
 }
 

@@ -38,6 +38,7 @@ void owned_set_up(const char *options)
 {
 	must(!options || cpu_alloc_setup(options) == 0);
 	cpu_free(cpu_alloc(4, GFP_KERNEL, 4), 4); /* or GFP_ATOMIC gets nothing */
+	cpu_alloc_trim();
 	taken_units = stats_now().area_bytes / CPU_ALLOC_UNIT;
 	taken = mmap(NULL, taken_units, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	must(taken != MAP_FAILED);

@@ -69,10 +69,21 @@ static void control_free(int racer, size_t n)
 	control_frees[racer]++;
 }
 
-static void free_batch(int racer)
+/* What one does in no time takes another a system call: now the one is late, now the other. */
+static void dawdle(uint64_t *random)
+{
+	const uint64_t turns = next_random(random) & 1 ? *random >> 8 & 4095 : 0;
+
+	for (volatile uint64_t n = 0; n < turns; n++)
+		;
+}
+
+static void free_batch(int racer, uint64_t *random)
 {
 	for (size_t n = 0; n < BATCH; n++) {
 		meet(&arrived[n]);
+		if (race.size)
+			dawdle(random);
 		if (race.size)
 			cpu_free(batch[n], race.size);
 		else
@@ -103,7 +114,7 @@ static void *be_racer(void *number)
 		wait_until(&round_number, n);
 		if (__atomic_load_n(&stop, __ATOMIC_RELAXED))
 			return NULL;
-		free_batch(racer);
+		free_batch(racer, &random);
 	}
 }
 
@@ -135,6 +146,8 @@ static void one_round(uint64_t *random)
 {
 	wander(random);
 	if (race.size) {
+		if (*random >> 9 & 1)
+			cpu_alloc_trim(); /* so it is forgotten that others free them */
 		make_batch();
 	} else {
 		for (size_t n = 0; n < BATCH; n++)
@@ -143,7 +156,7 @@ static void one_round(uint64_t *random)
 	memset(arrived, 0, sizeof(arrived));
 	finished = 0;
 	__atomic_fetch_add(&round_number, 1, __ATOMIC_RELEASE);
-	free_batch(0);
+	free_batch(0, random);
 	wait_until(&finished, (uint32_t)race.racers);
 	batches++;
 }
