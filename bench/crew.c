@@ -2,10 +2,8 @@
 #include "crew.h"
 #include "bench.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
-#include <unistd.h>
 
 static struct {
 	long threads;
@@ -15,7 +13,7 @@ static struct {
 	void *argument;
 	double deadline;
 	struct {
-		double start, end, waited;
+		double start, end;
 		uint64_t operations;
 	} __attribute__((aligned(128))) member[CREW_MAX];
 } crew;
@@ -96,29 +94,11 @@ bool crew_goes_on(void)
 	return coarse_ns() < crew.deadline;
 }
 
-/* How long this thread was ready to run and had no CPU; 0 if the kernel does not tell. */
-static double waited_ns(void)
-{
-	const int file = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
-	char text[128] = "";
-	double waited;
-
-	if (file < 0)
-		return 0;
-	if (read(file, text, sizeof(text) - 1) < 0 || sscanf(text, "%*s %lf", &waited) != 1)
-		waited = 0;
-	close(file);
-	return waited;
-}
-
 static void do_job(long thread)
 {
-	const double waited = waited_ns();
-
 	crew.member[thread].start = now_ns();
 	crew.member[thread].operations = crew.job(thread, crew.argument);
 	crew.member[thread].end = now_ns();
-	crew.member[thread].waited = waited_ns() - waited;
 }
 
 static void *work(void *argument)
@@ -172,13 +152,13 @@ void crew_dismiss(void)
 	pthread_barrier_destroy(&crew.barrier);
 }
 
-/* Of all threads, but for what they waited for their CPUs. */
+/* Of all threads. */
 static double thread_ns(void)
 {
 	double sum = 0;
 
 	for (long i = 0; i < crew.threads; i++)
-		sum += crew.member[i].end - crew.member[i].start - crew.member[i].waited;
+		sum += crew.member[i].end - crew.member[i].start;
 	return sum;
 }
 

@@ -6,10 +6,9 @@
  * the scheduler likes. A crew of one is the caller: the process has one thread
  * until a larger crew gathers, and allocators can tell.
  *
- * A timed job goes on for a fixed time and counts what it did. Who waits for a
- * lock is not spared. Who waits for its CPU while another program has it is, if the
- * kernel tells (schedstat); but not when the crew itself is too large. On a busy
- * machine threads meet less often: what they do to each other looks cheaper.
+ * A timed job goes on for a fixed time and counts what it did. On a busy machine that
+ * includes what other programs did meanwhile, and threads meet less often: measure on
+ * a quiet one.
  */
 #ifndef CREW_H
 #define CREW_H

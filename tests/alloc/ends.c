@@ -102,7 +102,7 @@ static void end(struct worker *worker, bool cancel, struct books *books)
 static void end_threads(void *(*work)(void *))
 {
 	static struct worker worker[AT_ONCE];
-	const int threads = AT_ONCE + rounds(150);
+	const int threads = AT_ONCE + rounds(80);
 	uint64_t random = 88172645463325252;
 	struct books books = {0};
 

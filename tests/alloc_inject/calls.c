@@ -377,15 +377,20 @@ static size_t tried, missed;
 
 static bool start_child(void)
 {
-	static bool have_pipes;
+	static int here[] = {-1, -1}; /* the tracer's ends */
 
-	for (int n = 0; n < 2 && have_pipes; n++) {
-		close(orders[n]);
-		close(replies[n]);
-	}
-	have_pipes = pipe2(orders, O_CLOEXEC) == 0 && pipe2(replies, O_CLOEXEC) == 0;
+	close(here[0]);
+	close(here[1]);
+	if (pipe2(orders, O_CLOEXEC) != 0 || pipe2(replies, O_CLOEXEC) != 0)
+		return false;
+	here[0] = replies[0];
+	here[1] = orders[1];
 	task->busy = false;
-	return have_pipes && tracee_start(&child, be_child);
+	if (!tracee_start(&child, be_child))
+		return false;
+	close(orders[0]);
+	close(replies[1]); /* so that reading ends when the child does */
+	return true;
 }
 
 static void give_order(const struct order *order)
@@ -396,10 +401,9 @@ static void give_order(const struct order *order)
 
 static const char *reply(void)
 {
-	const char *wrong = "no reply";
+	const char *wrong;
 
-	must(read(replies[0], &wrong, sizeof(wrong)) == sizeof(wrong));
-	return wrong;
+	return read(replies[0], &wrong, sizeof(wrong)) == sizeof(wrong) ? wrong : "no reply";
 }
 
 /* Would whoever wants to have all back have to wait for the call? */
@@ -456,6 +460,13 @@ static struct commits commits_before(size_t step)
 	return commits;
 }
 
+/* Have an order obeyed. NULL, or what is wrong. */
+static const char *obey(const struct order *order)
+{
+	give_order(order);
+	return reply();
+}
+
 /* The child stands at its place. Nothing is planted: the other thread may run anywhere. */
 static const char *disturb(const struct way *way, const struct disturbance *disturbance,
 			   size_t step, bool *wait)
@@ -463,29 +474,27 @@ static const char *disturb(const struct way *way, const struct disturbance *dist
 	const struct order look_now = {LOOK, way->exact, way->exchanges, commits_before(step)};
 	const struct order order = {.deed = disturbance->elsewhere};
 	const struct order look_then = {.deed = LOOK};
-	const bool waits = order.deed >= FLUSH && is_locked();
 	const char *wrong;
 
-	*wait = waits;
-	give_order(&look_now);
-	wrong = reply();
-	if (disturbance->moves)
+	*wait = order.deed >= FLUSH && is_locked();
+	wrong = obey(&look_now);
+	if (!wrong && disturbance->moves)
 		pin(child.pid, allowed_cpu(way->prepare != free_elsewhere));
-	if (order.deed == NOTHING)
+	if (wrong || order.deed == NOTHING)
 		return wrong;
-	give_order(&order);
-	if (waits)
-		return wrong;
-	reply();
-	give_order(&look_then);
-	return wrong ? (reply(), wrong) : reply();
+	if (*wait) {
+		give_order(&order);
+		return NULL;
+	}
+	wrong = obey(&order);
+	return wrong ? wrong : obey(&look_then);
 }
 
 /* *@again: the place was not reached, the system has aborted a section. */
 static const char *run_once(const struct way *way, const struct disturbance *disturbance,
 			    size_t step, bool last, bool *again)
 {
-	const char *wrong = begin(way, disturbance, last), *wrong_at_end;
+	const char *wrong = begin(way, disturbance, last);
 	enum event event;
 	bool wait;
 
@@ -499,13 +508,13 @@ static const char *run_once(const struct way *way, const struct disturbance *dis
 	if (event == EVENT_DEAD)
 		return "dead on its way";
 	wrong = disturb(way, disturbance, step, &wait);
-	wrong_at_end = end(disturbance->in_handler ? SIGUSR1 : 0);
-	if (wait && child.pid)
-		reply();
-	if (wrong || wrong_at_end)
-		return wrong ? wrong : wrong_at_end;
-	return task->handled == (disturbance->in_handler != NOTHING) ? NULL
-								     : "the handler did not run";
+	if (!wrong)
+		wrong = end(disturbance->in_handler ? SIGUSR1 : 0);
+	if (!wrong && wait)
+		wrong = reply();
+	if (!wrong && task->handled != (disturbance->in_handler != NOTHING))
+		return "the handler did not run";
+	return wrong;
 }
 
 static const char *run(const struct way *way, const struct disturbance *disturbance, size_t step,

@@ -109,17 +109,19 @@ static struct walk walk;
 
 static bool start_child(void)
 {
-	return pipe2(orders, O_CLOEXEC) == 0 && pipe2(replies, O_CLOEXEC) == 0 &&
-	       tracee_start(&child, be_child);
+	if (pipe2(orders, O_CLOEXEC) != 0 || pipe2(replies, O_CLOEXEC) != 0 ||
+	    !tracee_start(&child, be_child))
+		return false;
+	close(orders[0]);
+	close(replies[1]); /* so that reading ends when the child does */
+	return true;
 }
 
 static void end_child(void)
 {
 	tracee_end(&child);
-	for (int n = 0; n < 2; n++) {
-		close(orders[n]);
-		close(replies[n]);
-	}
+	close(orders[1]);
+	close(replies[0]);
 }
 
 /* Would the other thread have to wait for the call? */
@@ -131,12 +133,11 @@ static bool is_locked(void)
 	return word;
 }
 
-static void let_other_be_first(void)
+static bool let_other_be_first(void)
 {
 	char byte = 0;
 
-	must(write(orders[1], &byte, 1) == 1);
-	must(read(replies[0], &byte, 1) == 1);
+	return write(orders[1], &byte, 1) == 1 && read(replies[0], &byte, 1) == 1;
 }
 
 /* NULL, or what is wrong. */
@@ -160,7 +161,8 @@ static const char *try_place(size_t step, size_t *tried)
 	    walk_to(&walk, &child, step) != EVENT_TRAP)
 		return "does not come to its place";
 	if (!is_locked()) {
-		let_other_be_first();
+		if (!let_other_be_first())
+			return "the other thread does not come to its object";
 		++*tried;
 	}
 	return end();

@@ -106,7 +106,6 @@ static int handler_frees(const void *unused)
 	must(small && large && keep[0] && keep[1]);
 	must(cpu_alloc_bulk(40, GFP_KERNEL, 8, 2, interrupted.bulk) == 0);
 	signal(SIGUSR1, free_in_handler);
-	alarm(1);
 	interrupted.large = large;
 	interrupted.small = small;
 	must(cpu_alloc(4 * MIB, GFP_KERNEL, 8));
