@@ -4,6 +4,7 @@
 #include "fence.h"
 #include "state.h"
 
+#define ATTEMPTS 4	/* at a section, before it takes a system call */
 #define PATIENCE_MIN 64 /* shared frees until a class is biased again: doubles */
 #define PATIENCE_MAX 32768
 
@@ -81,6 +82,15 @@ static bool claim_biased(uint32_t unit, uint32_t units, uint16_t before, int ind
 	return claimed;
 }
 
+/* Biased to the index that this thread is on: its first attempt was interrupted. */
+static bool claim_here(uint32_t unit, uint32_t units, int index)
+{
+	for (int n = 0; n < ATTEMPTS && index == cpu_alloc_index(); n++)
+		if (magazine_claim(state->magazines.way, units, &state->objects.state[unit]))
+			return true;
+	return false;
+}
+
 bool caches_claim(uint32_t unit, uint32_t units)
 {
 	for (;;) {
@@ -92,7 +102,10 @@ bool caches_claim(uint32_t unit, uint32_t units)
 						   : state_units(before)))
 			return false;
 		if (owner >= OWNER_BIASED) {
-			if (claim_biased(unit, units, before, (int)(owner - OWNER_BIASED)))
+			const int index = (int)(owner - OWNER_BIASED);
+
+			if (claim_here(unit, units, index) ||
+			    claim_biased(unit, units, before, index))
 				return true;
 		} else if (object_exchange(&state->objects, unit, before, 0)) {
 			if (owner == OWNER_SHARED)
