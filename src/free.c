@@ -23,6 +23,12 @@
 
 static struct state *const state = &cpu_alloc_state;
 
+/* Is it something that can have been allocated, with bytes? */
+static bool is_object(const void *ptr)
+{
+	return ptr && ptr != ZERO_SIZE_PTR;
+}
+
 /* Reports are made without the lock: the text, and a number that goes with it. */
 struct complaint {
 	const char *text;
@@ -135,7 +141,7 @@ __attribute__((noinline)) static void free_slow(void *ptr, size_t size)
 	struct complaint complaint;
 	uint32_t unit;
 
-	if (!ptr || ptr == ZERO_SIZE_PTR)
+	if (!is_object(ptr))
 		return;
 	complaint = claim(ptr, units_of(size), &unit);
 	if (complaint.text)
@@ -191,11 +197,6 @@ void cpu_free(void *ptr, size_t size)
 }
 
 /* Many at once. */
-
-static bool is_object(const void *ptr)
-{
-	return ptr && ptr != ZERO_SIZE_PTR;
-}
 
 /* What was claimed, and shall not be freed after all. */
 static void unclaim(size_t n, void **ptrs, uint32_t units)
@@ -256,7 +257,7 @@ void cpu_alloc_free_set(void *ptr, size_t size)
 {
 	size_t offset;
 
-	if (!ptr || ptr == ZERO_SIZE_PTR || is_inside(ptr, &offset))
+	if (!is_object(ptr) || is_inside(ptr, &offset))
 		cpu_free(ptr, size);
 	else
 		__sched_cpufree(ptr);

@@ -28,15 +28,6 @@ static int defect_21(const void *unused)
 	return 0;
 }
 
-static bool bind_to(int cpu)
-{
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET((size_t)cpu, &one);
-	return sched_setaffinity(0, sizeof(one), &one) == 0;
-}
-
 /*
  * A strict seccomp ends a process that makes any call but read, write and exit. A free
  * makes one, membarrier(), of what was allocated on another CPU; here there is one.

@@ -186,6 +186,15 @@ static inline int rounds(int n)
 	return under_valgrind() || getenv("TEST_SLOW") ? n / 10 : n;
 }
 
+static inline bool bind_to(int cpu)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET((size_t)cpu, &one);
+	return sched_setaffinity(0, sizeof(one), &one) == 0;
+}
+
 static inline unsigned int line_count(const char *text)
 {
 	unsigned int n = 0;

@@ -393,15 +393,6 @@ static void own_bytes(void)
 	   "own_bytes: %s, without magazines %s", with.out, without.out);
 }
 
-static bool bind_to(int cpu)
-{
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET((size_t)cpu, &one);
-	return sched_setaffinity(0, sizeof(one), &one) == 0;
-}
-
 /* A free on another CPU wants a fence. If there is none any more, it frees, and keeps errno. */
 static int without_fence(const void *unused)
 {

@@ -294,15 +294,6 @@ static size_t magazines_memory(void)
 	return caches_are_there() ? own_memory(magazines_of(0), magazines_bytes()) : 0;
 }
 
-static bool bind_to(int cpu)
-{
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET((size_t)cpu, &one);
-	return sched_setaffinity(0, sizeof(one), &one) == 0;
-}
-
 /*
  * The library's own memory that describes only free memory goes back as well. It is
  * a tenth of what is used for the map, and two bytes a unit for the states.

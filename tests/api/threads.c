@@ -87,15 +87,6 @@ static int all_at_once(const void *argument)
 	return 0;
 }
 
-static bool bind_to(int cpu)
-{
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET((size_t)cpu, &one);
-	return sched_setaffinity(0, sizeof(one), &one) == 0;
-}
-
 /* Objects go from the magazine that was counted already to one that was not. */
 static void move_objects(int number)
 {
