@@ -461,19 +461,19 @@ static void finish_plan(const struct trial *trial, struct plan *plan, int handle
 }
 
 /* The instance that it should be done on. */
-static int where(const struct trial *trial)
+static int where(const struct trial *trial, bool disturbed)
 {
-	if (inside(trial) && trial->disturbance != LIST && trial_is_last(trial))
+	if (disturbed && inside(trial) && trial->disturbance != LIST && trial_is_last(trial))
 		return -1;
 	if (by_cid)
 		return ANY;
-	return trial->disturbance == MOVE && !at_end(trial) ? away : home;
+	return disturbed && trial->disturbance == MOVE && !at_end(trial) ? away : home;
 }
 
 /* *@again: the system aborted it, too. */
 static const char *run_once(const struct trial *trial, bool *again)
 {
-	struct plan plan = make_plan(trial, where(trial));
+	struct plan plan = make_plan(trial, where(trial, true));
 	struct progress now = {0};
 	const char *wrong;
 	size_t aborts;
@@ -482,6 +482,10 @@ static const char *run_once(const struct trial *trial, bool *again)
 	*again = false;
 	give_task(trial, &plan);
 	wrong = drive(trial, &plan, &now);
+	if (!now.disturbed) { /* the system aborted it before it came to the place */
+		plan.where = where(trial, false);
+		plan.field = initial_field(trial->operation, plan.where);
+	}
 	handled = now.disturbed && trial->disturbance == SIGNAL;
 	aborts = trial->attempt + (now.disturbed && inside(trial) && trial->disturbance != LIST);
 	finish_plan(trial, &plan, handled);
