@@ -85,9 +85,13 @@ static bool claim_biased(uint32_t unit, uint32_t units, uint16_t before, int ind
 /* Biased to the index that this thread is on: its first attempt was interrupted. */
 static bool claim_here(uint32_t unit, uint32_t units, int index)
 {
-	for (int n = 0; n < ATTEMPTS && index == cpu_alloc_index(); n++)
+#pragma GCC unroll 1 /* one section, for the tests that abort it at every instruction */
+	for (int n = 0; n < ATTEMPTS; n++) {
+		if (index != cpu_alloc_index())
+			return false;
 		if (magazine_claim(state->magazines.way, units, &state->objects.state[unit]))
 			return true;
+	}
 	return false;
 }
 

@@ -225,6 +225,11 @@ static void call_free(void)
 	cpu_free(work.ptr, CLASS);
 }
 
+static void call_free_bulk(void)
+{
+	cpu_free_bulk(CLASS, 1, &work.ptr);
+}
+
 static void alloc_from_magazine(void)
 {
 	fill_magazine(MAIN);
@@ -291,6 +296,7 @@ static const struct way ways[] = {
 	{"cpu_free(), shared", free_shared, call_free, true, true},
 	{"cpu_free(), popped elsewhere", free_elsewhere, call_free, true, true},
 	{"cpu_free(), the magazine being full", free_to_map, call_free, false, false},
+	{"cpu_free_bulk()", free_to_magazine, call_free_bulk, false, false},
 };
 
 static void must_audit(struct audit *audit)
@@ -629,7 +635,7 @@ static bool fits(const struct way *way, const struct disturbance *disturbance)
 
 	if (allowed_cpu(1) < 0 && (disturbance->moves || way->prepare == free_elsewhere))
 		return false;
-	return !same || way->call == call_free;
+	return !same || way->call != call_alloc;
 }
 
 static void all_visited(void)
