@@ -98,16 +98,30 @@ static bool grow(struct pair *pair, struct input *input)
 	return pair_grow(pair, pair->map.units + next_below(input, rest + 1));
 }
 
-static bool lend_or_return(struct pair *pair, struct input *input)
+static struct map_range next_range(struct input *input, const struct pair *pair)
 {
 	const uint32_t start = next_below(input, pair->map.units);
-	uint32_t end = start + next_size(input);
+	const uint32_t end = start + next_size(input);
+
+	return (struct map_range){start, end < pair->map.units ? end : pair->map.units};
+}
+
+static bool lend_or_return(struct pair *pair, struct input *input)
+{
+	const struct map_range range = next_range(input, pair);
 
 	if (pair->twin.lent.end)
 		return pair_return(pair);
-	if (end > pair->map.units)
-		end = pair->map.units;
-	return !twin_is_free(&pair->twin, start, end) || pair_lend(pair, start, end);
+	return !twin_is_free(&pair->twin, range.start, range.end) ||
+	       pair_lend(pair, range.start, range.end);
+}
+
+static bool take(struct pair *pair, struct input *input)
+{
+	const struct map_range range = next_range(input, pair);
+
+	return !twin_is_free(&pair->twin, range.start, range.end) ||
+	       pair_take(pair, range.start, range.end);
 }
 
 /* Ask for a range, or seldom drop the pages that tell of it: that takes long to compare. */
@@ -141,7 +155,7 @@ static bool one_call(struct pair *pair, struct input *input)
 	case 13:
 		return grow(pair, input);
 	case 14:
-		return lend_or_return(pair, input);
+		return order ? lend_or_return(pair, input) : take(pair, input);
 	default:
 		return ask_or_drop(pair, input, order == 0);
 	}

@@ -14,24 +14,15 @@
 #define MAP_CELLS 64 /* of a row: with the offset before it below 80 columns */
 #define MAP_ROWS 32
 
-/*
- * Make a map that looks like the layout. First fit puts things where they were
- * if the gaps between them are objects at first, and freed afterwards.
- */
+/* Make a map that looks like the layout. */
 static void build_map(struct map *map, const struct layout *layout)
 {
 	uint32_t unit, next;
 
-	for (unit = 0; unit < layout->end; unit = next + layout->units[next]) {
-		next = layout_next(layout, unit);
-		if (next > unit)
-			map_alloc(map, next - unit, 0);
-		map_alloc(map, layout->units[next], 0);
-	}
-	for (unit = 0; unit < layout->end; unit = next + layout->units[next]) {
-		next = layout_next(layout, unit);
-		if (next > unit)
-			map_free(map, unit, next - unit);
+	for (unit = 0; unit < layout->end; unit = next) {
+		unit = layout_next(layout, unit);
+		next = unit + layout->units[unit];
+		map_take(map, unit, next);
 	}
 }
 
@@ -92,7 +83,7 @@ void picture_map(const struct replay *replay)
 	map_init(&map, memory, end);
 	map_grow(&map, end);
 	build_map(&map, &layout);
-	map_draw(&map, end, cells, rows * MAP_CELLS);
+	map_draw(&map, (struct map_range){0, end}, cells, rows * MAP_CELLS);
 	print_map_head(replay, layout.objects, row_units / MAP_CELLS);
 	print_cells(cells, rows, row_units);
 	free(memory);

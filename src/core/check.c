@@ -143,11 +143,13 @@ uint32_t map_next_object(const struct map *map, uint32_t unit, uint32_t *n)
 	return MAP_NONE;
 }
 
-void map_draw(const struct map *map, uint32_t end, char *text, uint32_t cells)
+void map_draw(const struct map *map, struct map_range range, char *text, uint32_t cells)
 {
+	const uint64_t units = range.end - range.start;
+
 	for (uint32_t cell = 0; cell < cells; cell++) {
-		const uint32_t first = (uint32_t)((uint64_t)end * cell / cells);
-		const uint32_t next = (uint32_t)((uint64_t)end * (cell + 1) / cells);
+		const uint32_t first = range.start + (uint32_t)(units * cell / cells);
+		const uint32_t next = range.start + (uint32_t)(units * (cell + 1) / cells);
 		uint32_t used = 0;
 
 		for (uint32_t unit = first; unit < next && unit < map->frontier; unit++)

@@ -108,6 +108,12 @@ uint32_t map_alloc(struct map *map, uint32_t n, uint32_t order);
 uint32_t map_alloc_batch(struct map *map, uint32_t n, uint32_t order, uint32_t *units,
 			 uint32_t count);
 
+/*
+ * Take the units @start to @end - 1, which are free, as one object, wherever first
+ * fit would have put it. O(log frontier), plus the words of its bits.
+ */
+void map_take(struct map *map, uint32_t start, uint32_t end);
+
 /* What is at @unit? If a live object, its extent goes to *@n. O(its words). */
 enum map_verdict map_look(const struct map *map, uint32_t unit, uint32_t *n);
 
@@ -155,11 +161,11 @@ void map_idle_pages(struct map *map, uint32_t start, uint32_t end, size_t page_b
  * map_next_object: the first live object at or above @unit, MAP_NONE if there
  * is none; its extent goes to *@n.
  *
- * map_draw: one character for each of @cells equal parts of the units below
- * @end: '.' free, '1' to '9' tenths used, '#' full. @text holds @cells + 1.
+ * map_draw: one character for each of @cells equal parts of @range: '.' free, '1'
+ * to '9' tenths used, '#' full. @text holds @cells + 1. O(units).
  */
 const char *map_check(const struct map *map);
 uint32_t map_next_object(const struct map *map, uint32_t unit, uint32_t *n);
-void map_draw(const struct map *map, uint32_t end, char *text, uint32_t cells);
+void map_draw(const struct map *map, struct map_range range, char *text, uint32_t cells);
 
 #endif

@@ -114,6 +114,15 @@ bool pair_free_batch(struct pair *pair, uint32_t n)
 		      "free_batch(%u) of %u refused others", n, count);
 }
 
+bool pair_take(struct pair *pair, uint32_t start, uint32_t end)
+{
+	if (!expect(pair, map_is_free(&pair->map, start, end), "%u to %u not free", start, end))
+		return false;
+	map_take(&pair->map, start, end);
+	twin_take(&pair->twin, start, end);
+	return true;
+}
+
 bool pair_lend(struct pair *pair, uint32_t start, uint32_t end)
 {
 	if (!expect(pair, map_is_free(&pair->map, start, end), "%u to %u not free", start, end))

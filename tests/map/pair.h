@@ -39,7 +39,8 @@ bool pair_free(struct pair *pair, uint32_t unit, uint32_t n);
 /* Frees pair.batch; those that are refused stay in it. */
 bool pair_free_batch(struct pair *pair, uint32_t n);
 
-/* Lend a range that the twin knows to be free; return it. */
+/* Take or lend a range that the twin knows to be free; return it. */
+bool pair_take(struct pair *pair, uint32_t start, uint32_t end);
 bool pair_lend(struct pair *pair, uint32_t start, uint32_t end);
 bool pair_return(struct pair *pair);
 

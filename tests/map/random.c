@@ -264,6 +264,16 @@ static bool step_lend(struct run *run)
 	return range.start == range.end || pair_lend(&run->pair, range.start, range.end);
 }
 
+static bool step_take(struct run *run)
+{
+	const struct map_range range = draw_free(run, below(run, 2) ? 20 : 3000);
+
+	if (range.start == range.end)
+		return true;
+	add_live(run, range.start, range.end - range.start);
+	return pair_take(&run->pair, range.start, range.end);
+}
+
 static bool step_is_free(struct run *run)
 {
 	struct map_range range = draw_free(run, 2000);
@@ -301,8 +311,10 @@ static bool step(struct run *run)
 		return take ? step_alloc_batch(run) : step_free_batch(run);
 	if (dice < 90)
 		return step_misuse(run);
-	if (dice < 93)
+	if (dice < 92)
 		return step_is_free(run);
+	if (dice < 94)
+		return take ? step_take(run) : true;
 	if (dice < 97)
 		return step_lend(run);
 	if (dice < 98)

@@ -100,6 +100,11 @@ uint32_t twin_alloc_batch(struct twin *twin, uint32_t n, uint32_t order, uint32_
 	return taken;
 }
 
+void twin_take(struct twin *twin, uint32_t start, uint32_t end)
+{
+	place(twin, start, end - start);
+}
+
 enum map_verdict twin_look(const struct twin *twin, uint32_t unit, uint32_t *n)
 {
 	uint32_t end = unit + 1;

@@ -34,6 +34,7 @@ void twin_grow(struct twin *twin, uint32_t units);
 uint32_t twin_alloc(struct twin *twin, uint32_t n, uint32_t order);
 uint32_t twin_alloc_batch(struct twin *twin, uint32_t n, uint32_t order, uint32_t *units,
 			  uint32_t count);
+void twin_take(struct twin *twin, uint32_t start, uint32_t end);
 enum map_verdict twin_look(const struct twin *twin, uint32_t unit, uint32_t *n);
 enum map_verdict twin_free(struct twin *twin, uint32_t unit, uint32_t n);
 uint32_t twin_free_batch(struct twin *twin, uint32_t n, uint32_t *units, uint32_t count);
