@@ -278,7 +278,6 @@ uint32_t map_alloc(struct map *map, uint32_t n, uint32_t order)
 void map_take(struct map *map, uint32_t start, uint32_t end)
 {
 	MAP_ASSERT(end > start && map_is_free(map, start, end));
-	flush_held(map);
 	take(map, start, end);
 	map->used_units += end - start;
 	map->objects++;
