@@ -188,7 +188,7 @@ static void take_held(struct map *map, uint32_t start, uint32_t end)
 /* Allocation. */
 
 /* Units are marked used: out of wherever the tree has them. Not inlined: small maps do without. */
-__attribute__((noinline)) static void take_from_tree(struct map *map, uint32_t start, uint32_t end)
+__attribute__((__noinline__)) static void take_from_tree(struct map *map, uint32_t start, uint32_t end)
 {
 	if (start >= map->frontier)
 		raise_frontier(map, start, end);
@@ -308,7 +308,7 @@ uint32_t map_alloc_batch(struct map *map, uint32_t n, uint32_t order, uint32_t *
 /* Freeing. */
 
 /* release() where there is a tree: it learns of it now or later. */
-__attribute__((noinline)) static void release_to_tree(struct map *map, uint32_t start, uint32_t end)
+__attribute__((__noinline__)) static void release_to_tree(struct map *map, uint32_t start, uint32_t end)
 {
 	struct map_range hole = {start, end};
 
