@@ -9,6 +9,8 @@ static int compare(const void *left, const void *right)
 {
 	const struct trace_name *a = left, *b = right;
 
+	if (a->source != b->source)
+		return a->source < b->source ? -1 : 1;
 	if (a->address != b->address)
 		return a->address < b->address ? -1 : 1;
 	return (a->offset > b->offset) - (a->offset < b->offset);

@@ -14,20 +14,34 @@
 
 #define BLANKS " \t\r"
 
-static const char *const event_names[] = {
-	[TRACE_ALLOC] = "percpu_alloc_percpu",
-	[TRACE_FREE] = "percpu_free_percpu",
-};
-
+/* Of a free all from PTR on. */
 enum field { SIZE, ALIGN, PTR, BASE_ADDR, OFF, FIELDS };
 
 static const char *const field_names[FIELDS] = {
 	[SIZE] = "size", [ALIGN] = "align", [PTR] = "ptr", [BASE_ADDR] = "base_addr", [OFF] = "off",
 };
 
-/* The values of one line, NULL where there is none. */
+/*
+ * The events that count. A name that others may have as well counts with what
+ * must stand behind it, and is longer by that.
+ */
+static const struct event_type {
+	enum trace_source source;
+	enum trace_kind kind;
+	const char *system, *name, *behind;
+} event_types[] = {
+	{TRACE_KERNEL, TRACE_ALLOC, "percpu:", "percpu_alloc_percpu", ""},
+	{TRACE_KERNEL, TRACE_FREE, "percpu:", "percpu_free_percpu", ""},
+	{TRACE_MODULE, TRACE_ALLOC, "cpu_alloc:", "alloc", "call_site="},
+	{TRACE_MODULE, TRACE_FREE, "cpu_alloc:", "free", "base_addr="},
+};
+
+#define EVENT_TYPES (sizeof(event_types) / sizeof(*event_types))
+
+/* An event as it stands in its line, of the values NULL where there is none. */
 struct fields {
-	const char *event;
+	const struct event_type *type;
+	bool alone; /* the name, without its system */
 	const char *value[FIELDS];
 };
 
@@ -124,7 +138,7 @@ static bool number(struct trace *trace, const struct fields *fields, enum field 
 	char *end;
 
 	if (!text)
-		return stop(trace, "%s without %s", fields->event, field_names[field]);
+		return stop(trace, "%s without %s", fields->type->name, field_names[field]);
 	errno = 0;
 	*result = strtoull(text, &end, base);
 	if (!isxdigit((unsigned char)*text) || end == text || *end)
@@ -169,17 +183,29 @@ static void split_fields(char **rest, struct fields *fields)
 	}
 }
 
-static bool read_event(struct trace *trace, enum trace_kind kind, char **rest,
-		       struct trace_event *event)
+/*
+ * Is it one of the module's events, or does it only have the name of one? With
+ * the system before the name there is no doubt, and what is missing is an error.
+ */
+static bool is_meant(const struct fields *fields)
 {
-	struct fields fields = {.event = event_names[kind]};
+	if (fields->type->source == TRACE_KERNEL || !fields->alone)
+		return true;
+	for (int i = fields->type->kind == TRACE_ALLOC ? SIZE : PTR; i < FIELDS; i++)
+		if (!fields->value[i])
+			return false;
+	return true;
+}
 
-	*event = (struct trace_event){.kind = kind};
-	split_fields(rest, &fields);
-	if (kind == TRACE_ALLOC && (!number(trace, &fields, SIZE, 10, &event->size) ||
-				    !number(trace, &fields, ALIGN, 10, &event->align)))
+static bool read_event(struct trace *trace, const struct fields *fields, struct trace_event *event)
+{
+	const struct event_type *type = fields->type;
+
+	*event = (struct trace_event){.kind = type->kind, .name.source = type->source};
+	if (type->kind == TRACE_ALLOC && (!number(trace, fields, SIZE, 10, &event->size) ||
+					  !number(trace, fields, ALIGN, 10, &event->align)))
 		return false;
-	return read_name(trace, &fields, &event->name);
+	return read_name(trace, fields, &event->name);
 }
 
 /* Events */
@@ -189,31 +215,55 @@ static bool is_time(const char *token)
 	return isdigit((unsigned char)*token) && token[strspn(token, "0123456789.")] == ':';
 }
 
+static bool begins_with(const char *text, const char *start)
+{
+	return !strncmp(text, start, strlen(start));
+}
+
+/* Is @token, which ends in a colon, with @rest behind it, the name of an event of @type? */
+static bool is_name(const struct event_type *type, const char *token, const char *rest, bool *alone)
+{
+	*alone = !begins_with(token, type->system);
+	if (!*alone)
+		token += strlen(type->system);
+	return begins_with(token, type->name) && !strcmp(token + strlen(type->name), ":") &&
+	       begins_with(rest + strspn(rest, BLANKS), type->behind);
+}
+
+static const struct event_type *find_type(const char *token, const char *rest, bool *alone)
+{
+	for (size_t i = 0; i < EVENT_TYPES; i++)
+		if (is_name(&event_types[i], token, rest, alone))
+			return &event_types[i];
+	return NULL;
+}
+
 /*
- * Go to the fields of the event in @line and tell its kind, or -1 for any other
- * line. Our names are longer than the name of a task can be, so they can stand
- * only where the event's name belongs, or in the text of another event, whose
- * name follows the time.
+ * Find the event of @line, and its fields. False for any other line. Our names,
+ * with what must stand behind them, are longer than the name of a task can be, so
+ * they can stand only where the event's name belongs, or in the text of another
+ * event, whose name follows the time.
  */
-static int find_event(char *line, char **rest)
+static bool find_event(char *line, struct fields *fields)
 {
 	bool after_time = false;
+	char *rest;
 
-	for (char *token = strtok_r(line, BLANKS, rest); token;
-	     token = strtok_r(NULL, BLANKS, rest)) {
-		size_t length = strlen(token) - 1;
-
-		if (token[length] == ':') {
-			for (int kind = TRACE_ALLOC; kind <= TRACE_FREE; kind++)
-				if (length == strlen(event_names[kind]) &&
-				    !strncmp(token, event_names[kind], length))
-					return kind;
+	*fields = (struct fields){0};
+	for (char *token = strtok_r(line, BLANKS, &rest); token;
+	     token = strtok_r(NULL, BLANKS, &rest)) {
+		if (token[strlen(token) - 1] == ':') {
+			fields->type = find_type(token, rest, &fields->alone);
+			if (fields->type) {
+				split_fields(&rest, fields);
+				return is_meant(fields);
+			}
 			if (after_time)
-				return -1;
+				return false;
 		}
 		after_time = is_time(token);
 	}
-	return -1;
+	return false;
 }
 
 /* "CPU:1 [LOST 24 EVENTS]", or "CPU:1 [LOST EVENTS]" where the kernel has lost count. */
@@ -230,20 +280,18 @@ static bool count_lost(struct trace *trace, const char *line)
 
 bool trace_next(struct trace *trace, struct trace_event *event)
 {
-	char *line, *rest;
+	struct fields fields;
+	char *line;
 
 	while (!*trace->error && (line = next_line(trace))) {
-		int kind;
-
 		if (*line == '#') {
 			trace->comments++;
 			continue;
 		}
 		if (count_lost(trace, line))
 			continue;
-		kind = find_event(line, &rest);
-		if (kind >= 0)
-			return read_event(trace, (enum trace_kind)kind, &rest, event);
+		if (find_event(line, &fields))
+			return read_event(trace, &fields, event);
 		trace->other_lines++;
 	}
 	return false;

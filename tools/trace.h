@@ -9,6 +9,9 @@
  *   bash-16940 [000] d..1. 940.438: percpu_free_percpu: base_addr=00000000f2ec9088
  *	off=78512 ptr=0000000045827b36
  *
+ * The kernel module cpu_alloc has the same two, with the same fields, under the
+ * names alloc and free. Each may be preceded by its system: "percpu:", "cpu_alloc:".
+ *
  * Everything else is counted and skipped: comments (#), other events, and
  * "CPU:1 [LOST 24 EVENTS]". What precedes the event's name may have any form.
  *
@@ -27,12 +30,16 @@
 
 enum trace_kind { TRACE_ALLOC, TRACE_FREE };
 
+/* Whose event it is. Their pointers have nothing to do with each other. */
+enum trace_source { TRACE_KERNEL, TRACE_MODULE };
+
 /*
  * Which object an event is about: its ptr. A kernel that has not yet gathered
  * entropy prints "(____ptrval____)" there; then base_addr and off say it, and a
  * base_addr that is hidden too counts as 0.
  */
 struct trace_name {
+	enum trace_source source;
 	uint64_t address;
 	uint64_t offset; /* TRACE_NO_OFFSET where address is the ptr */
 };
@@ -64,7 +71,7 @@ bool trace_open(struct trace *trace, const char *path);
 /* The same for a descriptor, which trace_close() closes. */
 bool trace_open_fd(struct trace *trace, int fd);
 
-/* The next of the two events. False at the end, and with an error. */
+/* The next of these events. False at the end, and with an error. */
 bool trace_next(struct trace *trace, struct trace_event *event);
 
 /* Bytes of the file read so far, before decompression. */

@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
-"""What is no trace, or a broken one; and what a trace has besides the two events."""
+"""What is no trace, or a broken one; and what a trace has besides the events."""
 import gzip
 import os
 import random
 
 import tap
-from tool import RECORDED, SCRATCH, alloc, file_with, free, recorded, replay_json, tool
+from tool import (RECORDED, SCRATCH, alloc, file_with, free, module_alloc, module_free, recorded,
+                  replay_json, tool)
 
 HIDDEN = "(____ptrval____)"
 ALLOC, FREE = "percpu_alloc_percpu", "percpu_free_percpu"
+SYSTEM_ALLOC, SYSTEM_FREE = "cpu_alloc:alloc", "cpu_alloc:free"
 
 # Fields of the event, and the reason why it is malformed.
 MALFORMED = (
@@ -34,9 +36,19 @@ MALFORMED = (
     (FREE, "ptr=10000000000000000", "ptr=10000000000000000 is too large"),
     (FREE, f"base_addr=g off=0 ptr={HIDDEN}", "base_addr=g is not a number"),
     (FREE, "ptr=\x1b[31m", "ptr=?[31m is not a number"),
+    (f"percpu:{ALLOC}", "align=8 ptr=1", "percpu_alloc_percpu without size"),
+    (f"percpu:{FREE}", "base_addr=1 off=0", "percpu_free_percpu without ptr"),
+    (SYSTEM_ALLOC, "call_site=f align=8 ptr=1", "alloc without size"),
+    (SYSTEM_ALLOC, "call_site=f size=8 ptr=1", "alloc without align"),
+    (SYSTEM_ALLOC, "call_site=f size=8 align=8 base_addr=1 off=0", "alloc without ptr"),
+    (SYSTEM_ALLOC, f"call_site=f size=8 align=8 off=0 ptr={HIDDEN}", "alloc without base_addr"),
+    (SYSTEM_FREE, "base_addr=1 off=0", "free without ptr"),
+    (SYSTEM_FREE, f"base_addr=1 ptr={HIDDEN}", "free without off"),
+    ("alloc", "call_site=f size=8x align=8 base_addr=1 off=0 ptr=1", "size=8x is not a number"),
+    ("free", "base_addr=1 off=0 ptr=xyz", "ptr=xyz is not a number"),
 )
 
-# Lines that are none of the two events, and as what they are counted.
+# Lines that are none of the events, and as what they are counted.
 SKIPPED = (
     ("# tracer: nop", "comments"),
     ("##### CPU 1 buffer started ####", "comments"),
@@ -48,7 +60,34 @@ SKIPPED = (
     (" bash-1 [000] d..2. 1.0: tracing_mark_write: 2.0: percpu_alloc_percpu: size=1", "other_lines"),
     (" bash-1 [000] d..2. 1.0: percpu_create_chunk: base_addr=1", "other_lines"),
     ("the quick brown fox", "other_lines"),
+    (" bash-1 [000] d..2. 1.0: percpu:sched_switch: size=8 align=8 ptr=1", "other_lines"),
+    (f" bash-1 [000] d..2. 1.0: other:{ALLOC}: size=8 align=8 ptr=1", "other_lines"),
+    (f" bash-1 [000] d..2. 1.0: cpu_alloc:{FREE}: base_addr=1 off=0 ptr=1", "other_lines"),
+    (" bash-1 [000] d..2. 1.0: tracing_mark_write: 2.0: alloc: call_site=f size=8", "other_lines"),
+    (" bash-1 [000] d..2. 1.0: alloc: tag=3 bytes=8", "other_lines"),
+    (" bash-1 [000] d..2. 1.0: alloc:", "other_lines"),
+    (" bash-1 [000] d..2. 1.0: free: ptr=1", "other_lines"),
+    (" bash-1 [000] d..2. 1.0: free: base_addr=1", "other_lines"),
+    (" bash-1 [000] d..2. 1.0: free:", "other_lines"),
 )
+
+# The fields of the module's events under another name, or in the text of another event.
+OTHERS = (
+    module_alloc(1).replace("alloc:", "fail:"),
+    module_alloc(1, name="cpu_alloc:fail"),
+    module_alloc(1, name="other:alloc"),
+    module_alloc(1, name="percpu:alloc"),
+    module_alloc(1, name="cpu_alloc:reset"),
+    module_alloc(1, name="alloc_"),
+    module_alloc(1, name="tracing_mark_write: 2.0: alloc"),
+    module_alloc(1, name="tracing_mark_write: 2.0: cpu_alloc:alloc"),
+    module_free(1, name="other:free"),
+    module_free(1, name="tracing_mark_write: 2.0: free"),
+    module_free(1, name="percpu_free_percpu_"),
+)
+
+# Names of a task that have an event's name in them, before an event of the kernel's.
+TASKS = "alloc:", "free:", "an alloc: x", "a free: x", "alloc: call", "cpu_alloc:free:"
 
 # What may stand before the event's name: ftrace with its various options, and the kernel's log.
 BEFORE = (
@@ -81,23 +120,51 @@ def check_malformed():
     tap.ok(not os.path.exists(svg), "a malformed file leaves no picture")
 
 
+def counts(text, *keys):
+    """These results of a trace, nothing if it is refused."""
+    results, status = replay_json(file_with(text))
+    return tuple(results[0][key] for key in keys) if status == 0 else None
+
+
 def check_skipped():
+    kinds = "comments", "lost_marks", "other_lines"
     for line, key in SKIPPED:
-        results, status = replay_json(file_with(alloc(1) + line + "\n" + free(1)))
-        found = {k: results[0][k] for k in ("comments", "lost_marks", "other_lines")}
-        expected = dict.fromkeys(found, 0) | {key: 1}
-        tap.ok(status == 0 and found == expected and results[0]["frees"] == 1,
+        expected = tuple(int(kind == key) for kind in kinds)
+        tap.ok(counts(alloc(1) + line + "\n" + free(1), *kinds, "frees") == (*expected, 1),
                f"{line!r} is one of {key}")
+    for line in OTHERS:
+        tap.ok(counts(line, "events", "other_lines") == (0, 1), f"{line.strip()!r} is another event")
     results, _ = replay_json(file_with("CPU:1 [LOST 24 EVENTS]\nCPU:0 [LOST 5 EVENTS]\n"))
     tap.ok(results[0]["lost_events"] == 29, "the lost events are added up")
+
+
+def check_incomplete():
+    """The module's events alone by name, each needed field less."""
+    for line, fields in ((module_alloc(2), ("call_site", "size", "align", "base_addr", "off", "ptr")),
+                         (module_free(1), ("base_addr", "off", "ptr"))):
+        for field in fields:
+            less = line.replace(f" {field}=", " x=")
+            tap.ok(counts(module_alloc(1) + less, "events", "other_lines") == (1, 1),
+                   f"{less.strip()!r} is another event")
+
+
+def check_tasks():
+    for task in TASKS:
+        for before in f" {task}-9 [001] d..1. 940.4: ", f" {task} 9 [001] 940.4: percpu:":
+            kernel = before + alloc(1).split(": ", 1)[1] + before + free(1).split(": ", 1)[1]
+            tap.ok(counts(alloc(2) + kernel, "allocs", "frees", "other_lines") == (2, 1, 0),
+                   f"a task called {task!r}, {before!r}")
 
 
 def check_before():
     for before in BEFORE:
         text = f"{before}{ALLOC}: size=8 align=8 ptr=1\n{before}{FREE}: ptr=1\n"
-        results, status = replay_json(file_with(text))
-        tap.ok(status == 0 and results[0]["frees"] == 1 and results[0]["other_lines"] == 0,
-               f"an event after {before!r}")
+        tap.ok(counts(text, "frees", "other_lines") == (1, 0), f"an event after {before!r}")
+        for system in "", "cpu_alloc:":
+            lines = module_alloc(1, name=f"{system}alloc"), module_free(1, name=f"{system}free")
+            text = "".join(before + line.split(": ", 1)[1] for line in lines)
+            tap.ok(counts(text, "frees", "other_lines") == (1, 0),
+                   f"the module's after {before!r}, by the name of {system!r}")
 
 
 def ends(path, reason, name):
@@ -131,6 +198,8 @@ def check_files():
 
 check_malformed()
 check_skipped()
+check_incomplete()
+check_tasks()
 check_before()
 check_files()
 tap.done()

@@ -8,11 +8,13 @@ import os
 import re
 
 import tap
-from tool import (EXACT, RECORDED, Expected, alloc, file_with, free, recorded, replay_json, tool,
-                  without_times)
+from tool import (EXACT, RECORDED, Expected, alloc, as_module, file_with, free, module_alloc,
+                  module_free, recorded, replay_json, tool, without_times)
 
 OTHER_KEYS = {"file", "resident_bytes", "ns_per_alloc", "ns_per_free", "cached_bytes"}
 PLACES = {"area_top_bytes", "packing", "largest_free_bytes"}  # what caches change
+SUMS = ("allocs", "frees", "skipped_frees", "lost_frees", "live_at_end", "peak_objects",
+        "peak_bytes_requested", "padded_bytes", "power_of_two_bytes")
 CACHED = 2 << 10  # bytes of the top that may be theirs, on each CPU
 
 
@@ -68,6 +70,20 @@ def check_forms(path, text, found):
     same("all pointers hidden",
          file_with(re.sub(r"\bbase_addr=\w+", "base_addr=(____ptrval____)", hidden)))
     same("0x before pointers", file_with(re.sub(r"ptr=", "ptr=0x", text)))
+    same("names with their system", file_with(re.sub(r": (percpu_\w+:)", r": percpu:\1", text)))
+    same("the module's events", file_with(as_module(text)))
+    same("blanks behind names", file_with(re.sub(r" (alloc|free): ", r" \1:  \t ", as_module(text))))
+    same("the module's events, hidden ptr", file_with(as_module(hidden)))
+    same("the module's events with their system", file_with(as_module(text, "cpu_alloc:")))
+
+
+def check_both(path, text, found):
+    """Each event twice, the kernel's and then the module's of the same ptr: twice as much."""
+    lines = [line for line in text.splitlines(keepends=True) if not line.startswith("#")]
+    both = "".join(line + as_module(line) for line in lines)
+    results, status = replay_json(file_with(both), env=EXACT)
+    tap.ok(status == 0 and all(results[0][key] == 2 * found[key] for key in SUMS),
+           f"{path.name}: from both allocators at once")
 
 
 def check_no_touch(path, found):
@@ -116,6 +132,17 @@ def check_events():
           "power_of_two_bytes": 16}),
         ("a power of two holds its alignment", alloc(1, 5, 32),
          {"power_of_two_bytes": 32, "area_top_bytes": 8, "padded_bytes": 64}),
+        ("the module's events", module_alloc(1) + module_alloc(2, 4, 4) + module_free(1),
+         {"allocs": 2, "frees": 1, "live_at_end": 1, "area_top_bytes": 20}),
+        ("one ptr of two allocators", alloc(1) + module_alloc(1, 32),
+         {"allocs": 2, "lost_frees": 0, "live_at_end": 2, "area_top_bytes": 48}),
+        ("a free by the module of what is the kernel's", alloc(1) + module_free(1),
+         {"frees": 0, "skipped_frees": 1, "live_at_end": 1}),
+        ("a free by the kernel of what is the module's", module_alloc(1) + free(1),
+         {"frees": 0, "skipped_frees": 1, "live_at_end": 1}),
+        ("frees of one ptr of two allocators",
+         alloc(1, 8) + module_alloc(1, 16) + module_free(1) + alloc(2, 16) + free(1),
+         {"frees": 2, "skipped_frees": 0, "live_at_end": 1, "area_top_bytes": 24}),
         ("no bytes", alloc(1, 0) + free(1), {"failures": 0, "frees": 1, "area_top_bytes": 0}),
         ("no lines", "", {"events": 0, "packing": 0, "ns_per_alloc": 0, "resident_bytes": 0}),
     ):
@@ -151,6 +178,7 @@ def main():
             check_caches(path, expected)
             check_forms(path, text, results[0])
             check_no_touch(path, results[0])
+            check_both(path, text, results[0])
     check_several()
     check_events()
     check_failures()

@@ -50,6 +50,22 @@ def free(ptr):
     return f"x-1 [000] d..1. 1.000000: percpu_free_percpu: ptr={ptr:016x}\n"
 
 
+def module_alloc(ptr, size=16, align=8, name="alloc"):
+    return (f"kworker/0:1-12 [000] d..1. 940.438: {name}: call_site=foo+0x2/0x10 [mod] reserved=0 "
+            f"is_atomic=0 size={size} align={align} base_addr=0000000012345678 off=78512 "
+            f"ptr={ptr:016x} bytes_alloc={size} gfp_flags=GFP_KERNEL|__GFP_ZERO\n")
+
+
+def module_free(ptr, name="free"):
+    return (f"kworker/0:1-12 [000] d..1. 940.438: {name}: base_addr=0000000012345678 off=78512 "
+            f"ptr={ptr:016x}\n")
+
+
+def as_module(text, system=""):
+    """The kernel's events in @text, as if they were the module's."""
+    return re.sub(r"\bpercpu_(alloc|free)_percpu: ", rf"{system}\1: ", text)
+
+
 def without_times(result):
     return {key: value for key, value in result.items() if key not in TIMES | {"file"}}
 
