@@ -54,25 +54,33 @@ static size_t read_all(int fd, struct trace_event *events, bool *failed)
 	return count;
 }
 
+/* By source and kind; the module's allocations with the field that must come first. */
+static const char *const event_names[2][2] = {
+	{"percpu_alloc_percpu: ", "percpu_free_percpu: "},
+	{"alloc: call_site=f ", "free: "},
+};
+
 static void write_event(FILE *out, const struct trace_event *event)
 {
 	const struct trace_name *name = &event->name;
 
-	fprintf(out, "x-1 [000] ..... 1.0: percpu_%s_percpu:",
-		event->kind == TRACE_ALLOC ? "alloc" : "free");
+	fprintf(out, "x-1 [000] ..... 1.0: %s",
+		event_names[name->source == TRACE_MODULE][event->kind == TRACE_FREE]);
+	if (name->offset == TRACE_NO_OFFSET)
+		fprintf(out, "base_addr=1 off=0 ptr=%" PRIx64, name->address);
+	else
+		fprintf(out, "base_addr=%016" PRIx64 " off=%" PRIu64 " ptr=(____ptrval____)",
+			name->address, name->offset);
 	if (event->kind == TRACE_ALLOC)
 		fprintf(out, " size=%" PRIu64 " align=%" PRIu64, event->size, event->align);
-	if (name->offset == TRACE_NO_OFFSET)
-		fprintf(out, " ptr=%" PRIx64 "\n", name->address);
-	else
-		fprintf(out, " base_addr=%016" PRIx64 " off=%" PRIu64 " ptr=(____ptrval____)\n",
-			name->address, name->offset);
+	fprintf(out, "\n");
 }
 
 static bool same(const struct trace_event *a, const struct trace_event *b)
 {
 	return a->kind == b->kind && a->size == b->size && a->align == b->align &&
-	       a->name.address == b->name.address && a->name.offset == b->name.offset;
+	       a->name.source == b->name.source && a->name.address == b->name.address &&
+	       a->name.offset == b->name.offset;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
