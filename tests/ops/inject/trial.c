@@ -491,11 +491,11 @@ static const char *run_once(const struct trial *trial, bool *again)
 	finish_plan(trial, &plan, handled);
 	if (!wrong)
 		wrong = check_end(trial, &plan, handled);
+	*again = now.aborts > aborts || (!now.disturbed && !trial->meets);
 	if (wrong)
 		return wrong;
 	if (now.aborts < aborts)
 		return "not aborted";
-	*again = now.aborts > aborts || (!now.disturbed && !trial->meets);
 	if (*again)
 		return now.disturbed ? "aborted more than once" : "the place was not reached";
 	return NULL;
