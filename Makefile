@@ -17,7 +17,7 @@ help:
 	@echo 'make check    build and run all tests: gcc, clang, sanitizers, valgrind'
 	@echo 'make check-model  check the protocol of magazines with spin'
 	@echo 'make soak     run the checkers of allocation for SOAK_SECONDS ($(SOAK_SECONDS))'
-	@echo 'make check-vm build for AArch64 and run tests there, in a machine under QEMU'
+	@echo 'make check-vm run tests, those of the kernel module too, in machines under QEMU'
 	@echo 'make bench    run the benchmarks; CSV to standard output'
 	@echo 'make fuzz     run the fuzzers for FUZZ_SECONDS each ($(FUZZ_SECONDS))'
 	@echo 'make install  build and install below PREFIX ($(PREFIX)); understands DESTDIR, LIBDIR'
@@ -64,4 +64,4 @@ install:
 	$(if $(DESTDIR),DESTDIR="$$(realpath -m '$(DESTDIR)')") meson install -C $(BUILD) --no-rebuild
 
 clean:
-	rm -rf $(BUILD) build-clang build-asan build-aarch64 build-vm
+	rm -rf $(BUILD) build-clang build-asan build-aarch64 build-kernel build-vm

@@ -34,7 +34,7 @@ CASES = [
 ]
 
 
-def tally(folder, cases, *options):
+def tally(folder, cases, at_least=""):
     """A build folder as Meson leaves it, and what tally.py says of it."""
     for below in "meson-logs", "meson-info":
         (folder / below).mkdir(exist_ok=True)
@@ -46,7 +46,16 @@ def tally(folder, cases, *options):
         json.dumps({"name": f"p:s / {name}", "result": result, "returncode": status,
                     "stdout": output}) + "\n"
         for name, _, result, status, output, *_ in cases))
-    return run(sys.argv[1], *options, log)
+    return run(sys.argv[1], f"{log}{at_least}")
+
+
+def tally_machine(folder, complaint):
+    """The same of a machine's log, with one test that was good but for what the kernel says."""
+    log = folder / "machine/meson-logs/testlog.json"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text(json.dumps({"name": "a test", "protocol": "tap", "result": "OK", "returncode": 0,
+                               "stdout": "ok 1 - a\n1..1\n", "kernel": complaint}) + "\n")
+    return run(sys.argv[1], log)
 
 
 def check(name, result, line, text):
@@ -62,9 +71,12 @@ with tempfile.TemporaryDirectory() as temporary:
     for case in CASES:
         check(case[0], tally(build, [case]), case[5], case[6])
     check("the sum", tally(build, CASES), "13 passed, 11 failed", "")
-    check("enough", tally(build, CASES[:1], "--at-least", 2), "2 passed, 0 failed", "")
-    check("too few", tally(build, CASES[:1], "--at-least", 3), "2 passed, 1 failed",
-          "FAILED: only 2 passed, at least 3 are due")
+    check("enough", tally(build, CASES[:1], "=2"), "2 passed, 0 failed", "")
+    check("too few", tally(build, CASES[:1], "=3"), "2 passed, 1 failed",
+          f"FAILED: {build.name}: only 2 passed, at least 3 are due")
+    check("a machine", tally_machine(build, ""), "1 passed, 0 failed", "machine: 1 passed")
+    check("the kernel complained", tally_machine(build, "BUG: a\n"), "1 passed, 1 failed",
+          "FAILED: machine: a test: the kernel complained")
     check("no tests", tally(build, []), "0 passed, 1 failed", "no tests ran")
     (build / "meson-logs/testlog.json").unlink()
     check("no log", run(sys.argv[1], build / "meson-logs/testlog.json"), "0 passed, 1 failed",
