@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT OR GPL-2.0-only
+# machine: x86_64 x86_64-one
 # Times beside those of alloc_percpu(): shown, not judged.
 . "${0%/*}/lib.sh"
 
