@@ -28,6 +28,7 @@ static struct {
 	struct map map;
 	struct block *block; /* by number */
 	u32 blocks;	     /* that have been taken */
+	u32 blocks_wanted;   /* that the worker shall see to */
 	u32 fresh;	     /* units from here on were never in use */
 	struct rb_root by_address;
 	struct cpu_alloc_stats stats; /* counters, peak_bytes; the rest of it is made when read */
@@ -154,14 +155,22 @@ static bool grow(u32 blocks)
 
 static void grow_ahead(struct work_struct *work)
 {
-	grow(READ_ONCE(area.blocks));
+	grow(READ_ONCE(area.blocks_wanted) - 1);
 }
 
-/* Under the lock. Should the worker take another block? */
+/* Under the lock. */
 static bool is_short(void)
 {
-	return area.blocks < area.blocks_max &&
-	       committed_bytes() / CPU_ALLOC_UNIT - used_units() < RESERVE_UNITS;
+	return committed_bytes() / CPU_ALLOC_UNIT - used_units() < RESERVE_UNITS;
+}
+
+/* Under the lock. Is there one block more to be had? Then the worker shall know. */
+static bool want_block(void)
+{
+	if (area.blocks == area.blocks_max)
+		return false;
+	WRITE_ONCE(area.blocks_wanted, area.blocks + 1);
+	return true;
 }
 
 /* Taking and putting back. */
@@ -173,8 +182,8 @@ static void note_use(u32 unit, u32 units)
 	area.fresh = max(area.fresh, unit + units);
 }
 
-/* Of the blocks that there are; their number goes to *@blocks. */
-static bool take(struct area_place *place, u32 *blocks)
+/* Of the blocks that there are; their number goes to *@blocks. If short, the worker takes one. */
+static bool take(struct area_place *place, bool may_sleep, u32 *blocks)
 {
 	const struct block *block = NULL;
 	unsigned long flags;
@@ -189,7 +198,7 @@ static bool take(struct area_place *place, u32 *blocks)
 		block = block_of(unit);
 	}
 	*blocks = area.blocks;
-	more = unit == MAP_NONE ? area.blocks < area.blocks_max : is_short();
+	more = (block ? is_short() : !may_sleep) && want_block();
 	raw_spin_unlock_irqrestore(&area.lock, flags);
 
 	if (more)
@@ -206,7 +215,7 @@ bool area_take(struct area_place *place, bool may_sleep)
 {
 	u32 blocks;
 
-	while (!take(place, &blocks))
+	while (!take(place, may_sleep, &blocks))
 		if (!may_sleep || !grow(blocks))
 			return false;
 	return true;
