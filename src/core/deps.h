@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * The only door of src/core to its surroundings. The kernel module has a
- * deps.h of its own; the files of src/core are the same in both.
+ * The only door of src/core to its surroundings. The kernel module has its own,
+ * kernel/deps.h, with the same guard; the files of src/core are the same in both.
  *
  * What is needed: fixed-width integers, bool, size_t, MAP_ASSERT().
  */
