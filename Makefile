@@ -8,9 +8,10 @@ LIBDIR ?= lib
 DESTDIR ?=
 FUZZ_SECONDS ?= 600
 SOAK_SECONDS ?= 600
+KERNEL ?= $(shell uname -r)
 
 .DEFAULT_GOAL = help
-.PHONY: help run check check-model check-vm soak bench fuzz install clean
+.PHONY: help run check check-model check-vm soak bench fuzz module install clean
 
 help:
 	@echo 'make run      build, replay a recorded trace and draw the area'
@@ -20,6 +21,7 @@ help:
 	@echo 'make check-vm run tests, those of the kernel module too, in machines under QEMU'
 	@echo 'make bench    run the benchmarks; CSV to standard output'
 	@echo 'make fuzz     run the fuzzers for FUZZ_SECONDS each ($(FUZZ_SECONDS))'
+	@echo 'make module   build the kernel module for KERNEL ($(KERNEL))'
 	@echo 'make install  build and install below PREFIX ($(PREFIX)); understands DESTDIR, LIBDIR'
 	@echo 'make clean    remove what the above have built'
 
@@ -56,6 +58,10 @@ bench:
 fuzz:
 	@scripts/setup fuzz
 	@scripts/fuzz $(FUZZ_SECONDS)
+
+module:
+	@KERNEL='$(KERNEL)' scripts/setup module
+	@scripts/module '$(KERNEL)'
 
 install:
 	@scripts/setup install

@@ -10,8 +10,7 @@
 #include <linux/slab.h>
 #include <linux/sort.h>
 
-/* An allocation and a free, of a thread. Where locks sleep alloc_percpu() takes ages. */
-#define PAIRS (IS_ENABLED(CONFIG_PREEMPT_RT) ? 500 : 2000)
+#define PAIRS 2000 /* an allocation and a free, of a thread */
 #define ROUNDS 5
 #define CPUS 4
 

@@ -94,7 +94,7 @@ def runs_on(script, name):
     return not machines or {"all", name} & set(machines[1].split())
 
 
-def module_tests(name):
+def module_tests(name, environment):
     """The scripts that test the kernel's module in this machine."""
     scripts = sorted((SOURCE / "tests/kernel").glob("*.sh"))
     return [{
@@ -102,7 +102,7 @@ def module_tests(name):
         "protocol": "tap",
         "seconds": SCRIPT_SECONDS,
         "folder": "/",
-        "environment": {"MODULES": MODULES},
+        "environment": {"MODULES": MODULES, **environment},
         "command": ["sh", str(script)],
     } for script in scripts if script.name != "lib.sh" and runs_on(script, name)]
 
@@ -244,9 +244,13 @@ def machine_failed(work, tests, done, stage, wrong):
 
 
 def show(test):
+    """What a test has measured is a comment of two characters, and shown in any case."""
     result = "KERNEL" if test["kernel"] else test["result"]
     print(f"{test['name']:40} {result:8} {test['duration']:6.1f} s")
-    if result not in ("OK", "SKIP"):
+    if result in ("OK", "SKIP"):
+        print("".join(line for line in test["stdout"].splitlines(True) if line.startswith("## ")),
+              end="")
+    else:
         print(test["stdout"] + test["stderr"] + test["kernel"])
 
 
@@ -255,7 +259,8 @@ def main(name, kernel, build, work, *suites):
     kernel, build, work = (pathlib.Path(path).resolve() for path in (kernel, build, work))
     tests = program_tests(build, suites)
     if machine["module"]:
-        tests += module_tests(name)
+        command = {"CPU_ALLOC_COMMAND": str(build / "tools/cpu-alloc")} if tests else {}
+        tests += module_tests(name, command)
     pack(machine, kernel, build, work, tests)
     wrong = boot(machine, kernel, work)
     logged, stage = read_results(tests, (work / "results").read_bytes())
