@@ -48,7 +48,8 @@ MACHINES = {
         "append": "",
         "module": False,
     },
-    "x86_64": {**X86_64, "qemu": [*X86_64["qemu"], "-smp", "4", *NODES]},
+    "x86_64": {**X86_64, "qemu": [*X86_64["qemu"], "-smp", "4", *NODES],
+               "append": X86_64["append"] + " preempt=full"},
     "x86_64-rt": {**X86_64, "qemu": [*X86_64["qemu"], "-smp", "4"]},
     "x86_64-one": {**X86_64, "qemu": [*X86_64["qemu"], "-smp", "1"]},
 }
