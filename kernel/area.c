@@ -21,6 +21,7 @@ struct block {
 	struct rb_node by_address;
 	void __percpu *base;
 	u32 number, bytes;
+	bool leaks; /* when the module is unloaded */
 };
 
 static struct {
@@ -371,34 +372,30 @@ int area_init(u64 bytes)
 }
 
 /* Their owners are gone, but may have left something that still writes: their blocks stay. */
-static void report_leaks(unsigned long *leaking)
+static void report_leaks(void)
 {
 	u32 unit, units;
 
 	for (unit = map_next_object(&area.map, 0, &units); unit != MAP_NONE;
 	     unit = map_next_object(&area.map, unit + units, &units)) {
-		const struct block *block = block_of(unit);
+		struct block *block = block_of(unit);
 
 		if (is_in_border(unit))
 			continue;
 		pr_warn("leaked: %u bytes at %p, offset %llu\n", units * CPU_ALLOC_UNIT,
 			(__force void *)(block->base + offset_in_block(unit)), bytes_below(unit));
-		__set_bit(block->number, leaking);
+		block->leaks = true;
 	}
 }
 
 void area_exit(void)
 {
-	unsigned long *leaking = kvcalloc(BITS_TO_LONGS(area.blocks), sizeof(long), GFP_KERNEL);
 	u32 number;
 
 	cancel_work_sync(&area.work);
-	if (leaking) {
-		report_leaks(leaking);
-		for (number = 0; number < area.blocks; number++)
-			if (!test_bit(number, leaking))
-				free_percpu(area.block[number].base);
-	}
-	kvfree(leaking);
+	report_leaks();
+	for (number = 0; number < area.blocks; number++)
+		if (!area.block[number].leaks)
+			free_percpu(area.block[number].base);
 	area_free();
 }
