@@ -22,6 +22,7 @@
 #include <linux/ratelimit.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -85,7 +86,8 @@ void __percpu *cpu_alloc(size_t size, gfp_t gfp, size_t align)
 	if (!is_sound(size, align))
 		return fail(size, gfp, align, -EINVAL);
 	place.order = align > CPU_ALLOC_UNIT ? ilog2(align / CPU_ALLOC_UNIT) : 0;
-	sleeps = may_sleep(gfp);
+	/* Who must not wait for a file system must not wait for who does, in grow(), either. */
+	sleeps = may_sleep(current_gfp_context(gfp));
 	if (!area_take(&place, sleeps))
 		return fail(size, gfp, align, sleeps ? -ENOMEM : -EAGAIN);
 	if (gfp & __GFP_ZERO && !place.is_fresh)

@@ -6,6 +6,7 @@
 #include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/irq_work.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 
@@ -155,6 +156,34 @@ static bool reserve(void)
 	return good;
 }
 
+/* However often: never is it refused as one that may sleep. */
+static bool fill_without_fs(void __percpu **ptr, size_t n)
+{
+	const struct cpu_alloc_stats before = stats_now();
+	const unsigned int scope = memalloc_nofs_save();
+	size_t taken = 0;
+
+	while (taken < n && (ptr[taken] = cpu_alloc(4096, GFP_KERNEL | __GFP_NOWARN, 4)))
+		taken++;
+	memalloc_nofs_restore(scope);
+	for (size_t i = 0; i < taken; i++)
+		cpu_free(ptr[i], 4096);
+	EXPECT(taken < n);
+	EXPECT(stats_now().failed_eagain == before.failed_eagain + 1);
+	EXPECT(stats_now().failed_enomem == before.failed_enomem);
+	return true;
+}
+
+static bool without_fs(void)
+{
+	const size_t n = stats_now().area_bytes / 4096 + 1;
+	void __percpu **ptr = kvcalloc(n, sizeof(*ptr), GFP_KERNEL);
+	bool good = ptr && fill_without_fs(ptr, n);
+
+	kvfree(ptr);
+	return good;
+}
+
 const struct ktap_test context_tests[] = {
 	{"with interrupts off", without_interrupts},
 	{"with a raw spinlock held", with_a_lock},
@@ -162,5 +191,6 @@ const struct ktap_test context_tests[] = {
 	{"from a timer, in a hard interrupt", from_hard_interrupt},
 	{"from irq_work, in a hard interrupt", from_irq_work},
 	{"GFP_ATOMIC takes no block, but has the worker take one", reserve},
+	{"GFP_KERNEL within memalloc_nofs_save() takes no block either", without_fs},
 	{},
 };

@@ -36,10 +36,11 @@
  *
  * With all of GFP_KERNEL another block may be taken, up to the parameter percpu=: the caller
  * must be able to sleep. That is looked at; if it cannot, there is one warning, and no
- * block. With less (GFP_NOFS and GFP_NOIO too), memory comes from the blocks that there
- * are, and the call works in any context but NMI; a worker takes the next block before the
- * last runs out. %__GFP_ZERO clears every instance; it is undefined without. %__GFP_NOWARN keeps a
- * failure out of the log. Other bits change nothing.
+ * block. With less (GFP_NOFS and GFP_NOIO too, also by memalloc_nofs_save() and
+ * memalloc_noio_save()), memory comes from the blocks that there are, and the call works in
+ * any context but NMI; a worker takes the next block before the last runs out. %__GFP_ZERO
+ * clears every instance; it is undefined without. %__GFP_NOWARN keeps a failure out of the
+ * log. Other bits change nothing.
  *
  * Cost: interrupts are off for one search, logarithmic in the area. Clearing happens
  * outside of that, on all possible CPUs, but for memory that was never in use.
