@@ -126,20 +126,57 @@ static size_t fill_without_worker(void __percpu **ptr, size_t n)
 	return taken;
 }
 
+/* Wait until the worker has taken a block, if there is one. */
+static bool has_grown(u64 committed_bytes)
+{
+	const u64 area_bytes = stats_now().area_bytes;
+
+	for (int tries = 0; tries < 1000; tries++) {
+		if (stats_now().committed_bytes > committed_bytes || committed_bytes == area_bytes)
+			return true;
+		msleep(1);
+	}
+	return false;
+}
+
+static bool grows_ahead(void)
+{
+	const struct cpu_alloc_stats before = stats_now();
+	const u32 size = CPU_ALLOC_MAX_SIZE - 4096; /* what is left is little, but enough */
+	void __percpu *large = cpu_alloc(size, GFP_ATOMIC, 4);
+
+	EXPECT(large && has_grown(before.committed_bytes));
+	cpu_free(large, size);
+	EXPECT(stats_now().failed_eagain == before.failed_eagain);
+	return true;
+}
+
+/* Much is left, but not in one piece. */
+static bool grows_after_failure(void)
+{
+	const struct cpu_alloc_stats before = stats_now();
+	const size_t n = before.committed_bytes / CPU_ALLOC_MAX_SIZE + 1;
+	void __percpu **ptr = kvcalloc(n, sizeof(*ptr), GFP_KERNEL);
+	const u32 size = CPU_ALLOC_MAX_SIZE / 2 + 4;
+
+	EXPECT(ptr);
+	for (size_t i = 0; i < n; i++)
+		ptr[i] = cpu_alloc(size, GFP_ATOMIC | __GFP_NOWARN, 4);
+	EXPECT(has_grown(before.committed_bytes));
+	for (size_t i = 0; i < n; i++)
+		cpu_free(ptr[i], size);
+	kvfree(ptr);
+	return true;
+}
+
 static bool grows_later(void __percpu **ptr, size_t n)
 {
 	const struct cpu_alloc_stats before = stats_now();
-	const bool is_whole = before.committed_bytes == before.area_bytes;
 	const size_t taken = fill_without_worker(ptr, n);
 
 	EXPECT(taken == before.committed_bytes / 4096);
 	EXPECT(stats_now().failed_eagain == before.failed_eagain + (taken < n));
-	for (int tries = 0; tries < 1000 && !is_whole; tries++) {
-		if (stats_now().committed_bytes > before.committed_bytes)
-			break;
-		msleep(1);
-	}
-	EXPECT(is_whole || stats_now().committed_bytes > before.committed_bytes);
+	EXPECT(has_grown(before.committed_bytes));
 	EXPECT(stats_now().failed_enomem == before.failed_enomem);
 	for (size_t i = 0; i < taken; i++)
 		cpu_free(ptr[i], 4096);
@@ -190,6 +227,8 @@ const struct ktap_test context_tests[] = {
 	{"from a timer, in a softirq", from_timer_softirq},
 	{"from a timer, in a hard interrupt", from_hard_interrupt},
 	{"from irq_work, in a hard interrupt", from_irq_work},
+	{"the worker takes a block before the last is full", grows_ahead},
+	{"the worker takes a block when nothing fits", grows_after_failure},
 	{"GFP_ATOMIC takes no block, but has the worker take one", reserve},
 	{"GFP_KERNEL within memalloc_nofs_save() takes no block either", without_fs},
 	{},

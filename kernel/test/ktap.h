@@ -7,7 +7,8 @@
  *	packing	   beside alloc_percpu(); for an area of 1 MiB at least
  *	misuse	   what gives warnings
  *	storm	   threads and timers that allocate, write, check and free until unloaded
- *	leak	   leaves objects behind
+ *	leak	   leaves three objects behind
+ *	flood	   leaves the area full of them
  *	failures   asks a thousand times for what cannot be
  *	benchmark  times beside those of alloc_percpu()
  *
@@ -26,8 +27,8 @@ struct ktap_test {
 };
 
 /* Each ends with a test without a name. */
-extern const struct ktap_test basic_tests[], context_tests[], storm_tests[], misuse_tests[],
-	packing_tests[];
+extern const struct ktap_test basic_tests[], context_tests[], storm_tests[], exhaustion_tests[],
+	packing_tests[], misuse_tests[];
 
 /* In a test: it has failed, and ends, unless @condition. */
 #define EXPECT(condition)                                                                          \
@@ -42,6 +43,7 @@ extern const struct ktap_test basic_tests[], context_tests[], storm_tests[], mis
 int storm_start(void);
 bool storm_stop(void);
 int leak(void);
+int flood(void);
 int fail_often(void);
 int benchmark(void);
 

@@ -8,7 +8,7 @@
 
 static char *run = "tests";
 module_param(run, charp, 0444);
-MODULE_PARM_DESC(run, "tests, packing, misuse, storm, leak, failures, or benchmark");
+MODULE_PARM_DESC(run, "tests, packing, misuse, storm, leak, flood, failures, or benchmark");
 
 static size_t count(const struct ktap_test *test)
 {
@@ -50,14 +50,15 @@ static int run_files(const struct ktap_test *const *files)
 /* What run= may be: files of tests, or something else to do. */
 static const struct {
 	const char *name;
-	const struct ktap_test *files[4];
+	const struct ktap_test *files[5]; /* and a NULL */
 	int (*start)(void);
 } runs[] = {
-	{"tests", {context_tests, basic_tests, storm_tests}},
+	{"tests", {basic_tests, context_tests, storm_tests, exhaustion_tests}},
 	{"packing", {packing_tests}},
 	{"misuse", {misuse_tests}},
 	{"storm", .start = storm_start},
 	{"leak", .start = leak},
+	{"flood", .start = flood},
 	{"failures", .start = fail_often},
 	{"benchmark", .start = benchmark},
 };

@@ -2,6 +2,7 @@
 /* What is refused with a warning, and changes nothing; and what is left behind. */
 #include "ktap.h"
 
+#include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 
@@ -104,8 +105,11 @@ static bool try_instance(void)
 {
 	int cpu;
 
-	for_each_possible_cpu(cpu)
-		EXPECT(refuses((u64 __percpu *)(unsigned long)per_cpu_ptr(object, cpu), 16));
+	/* The first of them warns, and shall not be that of CPU 0 if there are others. */
+	for (cpu = nr_cpu_ids - 1; cpu >= 0; cpu--)
+		if (cpu_possible(cpu))
+			EXPECT(refuses((u64 __percpu *)(unsigned long)per_cpu_ptr(object, cpu),
+				       16));
 	return true;
 }
 
@@ -144,18 +148,56 @@ static bool instance(void)
 	return around_object(try_instance);
 }
 
-/* It warns, and takes what there is. */
-static bool sleeping(void)
+#define BLOCKS_MAX 16
+
+/* It takes what there is and no block, and is told so: to sleep there would be a bug. */
+static bool takes_no_block(void)
+{
+	const u32 size = CPU_ALLOC_MAX_SIZE;
+	const struct cpu_alloc_stats before = stats_now();
+	struct cpu_alloc_stats now;
+	void __percpu *ptr[BLOCKS_MAX];
+	int n = 0;
+
+	while (n < BLOCKS_MAX && (ptr[n] = cpu_alloc(size, GFP_KERNEL | __GFP_NOWARN, 4)))
+		n++;
+	now = stats_now();
+	while (n-- > 0)
+		cpu_free(ptr[n], size);
+	return now.failed_eagain == before.failed_eagain + 1 &&
+	       now.failed_enomem == before.failed_enomem;
+}
+
+static bool sleeping_with_a_lock(void)
 {
 	static DEFINE_RAW_SPINLOCK(lock);
-	void __percpu *ptr;
+	bool good;
 
 	raw_spin_lock(&lock);
-	ptr = cpu_alloc(8, GFP_KERNEL, 8);
+	good = takes_no_block();
 	raw_spin_unlock(&lock);
-	EXPECT(ptr);
-	cpu_free(ptr, 8);
-	return true;
+	return good;
+}
+
+static bool sleeping_without_interrupts(void)
+{
+	unsigned long flags;
+	bool good;
+
+	local_irq_save(flags);
+	good = takes_no_block();
+	local_irq_restore(flags);
+	return good;
+}
+
+static bool sleeping_under_rcu(void)
+{
+	bool good;
+
+	rcu_read_lock();
+	good = takes_no_block();
+	rcu_read_unlock();
+	return good;
 }
 
 const struct ktap_test misuse_tests[] = {
@@ -166,7 +208,9 @@ const struct ktap_test misuse_tests[] = {
 	{"where no object ever was", never_there},
 	{"pointers of others", foreign},
 	{"pointers to instances", instance},
-	{"GFP_KERNEL with a lock held", sleeping},
+	{"GFP_KERNEL with a lock held", sleeping_with_a_lock},
+	{"GFP_KERNEL with interrupts off", sleeping_without_interrupts},
+	{"GFP_KERNEL in an RCU read-side section", sleeping_under_rcu},
 	{},
 };
 
@@ -176,6 +220,13 @@ int leak(void)
 	cpu_alloc(100, GFP_KERNEL, 64);
 	cpu_free(cpu_alloc(8, GFP_KERNEL, 8), 8);
 	cpu_alloc(CPU_ALLOC_MAX_SIZE, GFP_KERNEL, 4);
+	return 0;
+}
+
+int flood(void)
+{
+	while (cpu_alloc(CPU_ALLOC_MAX_SIZE, GFP_KERNEL | __GFP_NOWARN, 4))
+		;
 	return 0;
 }
 

@@ -93,7 +93,7 @@ take_ktap()
 			seen=$((seen + 1))
 			ok "$1: ${line#*ok [0-9]* }" [ "${line%%ok *}" = "" ]
 			;;
-		"# "*) echo "$line" ;;
+		"# "*) echo "#$line" ;; # shown in any case
 		esac
 	done </tmp/ktap
 	ok "$1: as many tests as planned" is "$seen" "${plan:-no plan}"

@@ -20,7 +20,6 @@ load percpu=2M
 mark_log
 ok "packing passes" load_test run=packing
 take_ktap packing
-log | sed -n 's/^# /## /p'
 unload cpu_alloc_test
 ok "no such run" not load_test run=nothing 2>/dev/null
 unload cpu_alloc

@@ -36,6 +36,17 @@ done
 ok "loaded and unloaded many times: all tests pass" is "$(log | grep -c '^not ok')" 0
 ok "no leak" not logged leaked
 ok "memory comes back" comes_back
+
+# Somebody may still write to what was left behind: it stays.
+before=$(percpu_kilobytes)
+load percpu=2M
+load_test run=flood
+unload cpu_alloc_test
+mark_log
+unload cpu_alloc
+ok "an area of leaks: each is reported" is "$(log | grep -c leaked)" 64
+ok "... and its block stays" [ "$(percpu_kilobytes)" -ge $((before + 2048)) ]
+
 ok "/proc/cpu_alloc is gone" [ ! -e /proc/cpu_alloc ]
 ok "the picture is gone" [ ! -e /sys/kernel/debug/cpu_alloc ]
 done_testing
