@@ -55,7 +55,7 @@ static void clear(const struct area_place *place)
 {
 	int cpu;
 
-	for_each_possible_cpu(cpu)
+	for_each_possible_cpu (cpu)
 		memset(per_cpu_ptr(place->ptr, cpu), 0, place->units * CPU_ALLOC_UNIT);
 }
 

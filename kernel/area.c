@@ -250,8 +250,7 @@ static enum area_verdict judge_foreign(unsigned long address)
 	bool found = false;
 	int cpu;
 
-	for_each_possible_cpu(cpu)
-	{
+	for_each_possible_cpu (cpu) {
 		unsigned long flags;
 
 		raw_spin_lock_irqsave(&area.lock, flags);

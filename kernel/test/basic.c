@@ -20,8 +20,9 @@ static bool is_aligned_everywhere(void __percpu *ptr, size_t align)
 {
 	int cpu;
 
-	for_each_possible_cpu(
-		cpu) if (!IS_ALIGNED((unsigned long)per_cpu_ptr(ptr, cpu), align)) return false;
+	for_each_possible_cpu (cpu)
+		if (!IS_ALIGNED((unsigned long)per_cpu_ptr(ptr, cpu), align))
+			return false;
 	return true;
 }
 
@@ -150,9 +151,9 @@ static bool operations(void)
 
 	EXPECT(pair && is_aligned_everywhere(pair, __alignof__(struct pair)));
 	cpus_read_lock();
-	for_each_online_cpu(cpu) work_on_cpu(cpu, count_here, &pair);
-	for_each_possible_cpu(cpu)
-	{
+	for_each_online_cpu (cpu)
+		work_on_cpu(cpu, count_here, &pair);
+	for_each_possible_cpu (cpu) {
 		const struct pair *instance = CPU_PTR(pair, cpu);
 
 		EXPECT(instance->events == (cpu_online(cpu) ? 3 : 0));

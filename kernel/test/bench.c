@@ -60,8 +60,7 @@ static u64 measure(int threads, bool ours)
 	atomic_set(&waiting, threads);
 	atomic_set(&running, threads);
 	atomic64_set(&nanoseconds, 0);
-	for_each_online_cpu(cpu)
-	{
+	for_each_online_cpu (cpu) {
 		struct task_struct *thread;
 
 		if (n++ == threads)

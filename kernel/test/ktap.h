@@ -52,15 +52,17 @@ static inline void fill_instances(void __percpu *ptr, size_t size, u8 tag)
 {
 	int cpu;
 
-	for_each_possible_cpu(cpu) memset(per_cpu_ptr(ptr, cpu), (u8)(tag + cpu), size);
+	for_each_possible_cpu (cpu)
+		memset(per_cpu_ptr(ptr, cpu), (u8)(tag + cpu), size);
 }
 
 static inline bool instances_hold(void __percpu *ptr, size_t size, u8 tag)
 {
 	int cpu;
 
-	for_each_possible_cpu(
-		cpu) if (memchr_inv(per_cpu_ptr(ptr, cpu), (u8)(tag + cpu), size)) return false;
+	for_each_possible_cpu (cpu)
+		if (memchr_inv(per_cpu_ptr(ptr, cpu), (u8)(tag + cpu), size))
+			return false;
 	return true;
 }
 
@@ -68,7 +70,9 @@ static inline bool instances_are_zero(void __percpu *ptr, size_t size)
 {
 	int cpu;
 
-	for_each_possible_cpu(cpu) if (memchr_inv(per_cpu_ptr(ptr, cpu), 0, size)) return false;
+	for_each_possible_cpu (cpu)
+		if (memchr_inv(per_cpu_ptr(ptr, cpu), 0, size))
+			return false;
 	return true;
 }
 

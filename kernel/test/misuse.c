@@ -105,9 +105,9 @@ static bool try_instance(void)
 {
 	int cpu;
 
-	/* The first of them warns, and shall not be that of CPU 0 if there are others. */
-	for (cpu = nr_cpu_ids - 1; cpu >= 0; cpu--)
-		if (cpu_possible(cpu))
+	/* That of CPU 0 would be found by who looks at no other. */
+	for_each_possible_cpu (cpu)
+		if (cpu > 0 || nr_cpu_ids == 1)
 			EXPECT(refuses((u64 __percpu *)(unsigned long)per_cpu_ptr(object, cpu),
 				       16));
 	return true;
@@ -150,7 +150,10 @@ static bool instance(void)
 
 #define BLOCKS_MAX 16
 
-/* It takes what there is and no block, and is told so: to sleep there would be a bug. */
+/*
+ * It takes what there is and no block, and is told so: to sleep there would be a bug.
+ * Without the count of preemption only interrupts that are off are seen.
+ */
 static bool takes_no_block(void)
 {
 	const u32 size = CPU_ALLOC_MAX_SIZE;
@@ -173,6 +176,8 @@ static bool sleeping_with_a_lock(void)
 	static DEFINE_RAW_SPINLOCK(lock);
 	bool good;
 
+	if (!IS_ENABLED(CONFIG_PREEMPT_COUNT))
+		return true;
 	raw_spin_lock(&lock);
 	good = takes_no_block();
 	raw_spin_unlock(&lock);
@@ -194,6 +199,8 @@ static bool sleeping_under_rcu(void)
 {
 	bool good;
 
+	if (!IS_ENABLED(CONFIG_PREEMPT_COUNT))
+		return true;
 	rcu_read_lock();
 	good = takes_no_block();
 	rcu_read_unlock();
