@@ -17,6 +17,7 @@
 #include <linux/export.h>
 #include <linux/instruction_pointer.h>
 #include <linux/log2.h>
+#include <linux/mm.h>
 #include <linux/preempt.h>
 #include <linux/printk.h>
 #include <linux/ratelimit.h>
@@ -60,12 +61,10 @@ static void clear(const struct area_place *place)
 }
 
 /* @error: that of a call of user space. */
-static void __percpu *fail(size_t size, gfp_t gfp, size_t align, int error)
+static void __percpu *fail(size_t size, gfp_t gfp, size_t align, bool sleeps, int error)
 {
-	const bool is_atomic = (gfp & GFP_KERNEL) != GFP_KERNEL;
-
 	area_count_failure(error);
-	trace_fail(is_atomic, size, align);
+	trace_fail(!sleeps, size, align);
 	if (!(gfp & __GFP_NOWARN))
 		pr_warn_ratelimited("%zu bytes, align %zu: %s\n", size, align,
 				    error == -EINVAL   ? "no such size or alignment"
@@ -77,20 +76,23 @@ static void __percpu *fail(size_t size, gfp_t gfp, size_t align, int error)
 void __percpu *cpu_alloc(size_t size, gfp_t gfp, size_t align)
 {
 	struct area_place place = {.units = units_of(size)};
+	/* Who must not wait for a file system must not wait for who does, in grow(), either. */
+	const gfp_t allowed = current_gfp_context(gfp);
 	bool sleeps;
 
 	if (WARN_ON_ONCE(in_nmi()))
 		return NULL;
 	if (size == 0)
 		return (void __percpu *)(unsigned long)ZERO_SIZE_PTR;
+	sleeps = may_sleep(allowed);
 	if (!is_sound(size, align))
-		return fail(size, gfp, align, -EINVAL);
+		return fail(size, gfp, align, sleeps, -EINVAL);
 	place.order = align > CPU_ALLOC_UNIT ? ilog2(align / CPU_ALLOC_UNIT) : 0;
-	/* Who must not wait for a file system must not wait for who does, in grow(), either. */
-	sleeps = may_sleep(current_gfp_context(gfp));
+	if (sleeps)
+		might_alloc(allowed);
 	if (!area_take(&place, sleeps))
-		return fail(size, gfp, align, sleeps ? -ENOMEM : -EAGAIN);
-	if (gfp & __GFP_ZERO && !place.is_fresh)
+		return fail(size, gfp, align, sleeps, sleeps ? -ENOMEM : -EAGAIN);
+	if (want_init_on_alloc(gfp) && !place.is_fresh)
 		clear(&place);
 	trace_alloc(_RET_IP_, !sleeps, size, align, (__force void *)place.block, place.offset,
 		    place.ptr, place.units * CPU_ALLOC_UNIT, gfp);

@@ -5,11 +5,13 @@
 #include "area.h"
 #include "trace.h"
 
+#include <linux/jiffies.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/printk.h>
 #include <linux/rbtree.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/vmalloc.h>
@@ -34,7 +36,8 @@ static struct {
 	struct rb_root by_address;
 	struct cpu_alloc_stats stats; /* counters, peak_bytes; the rest of it is made when read */
 
-	struct mutex grow; /* one at a time takes a block */
+	struct mutex grow;	/* one at a time takes a block */
+	unsigned long next_try; /* jiffies: not before, since there was no memory */
 	struct work_struct work;
 	u32 blocks_max;
 	u64 bytes;
@@ -135,19 +138,24 @@ static void add_block(void __percpu *base, u32 bytes)
 	raw_spin_unlock_irqrestore(&area.lock, flags);
 }
 
-/* Take a block, if nobody has since there were @blocks. Are there more now? */
-static bool grow(u32 blocks)
+/*
+ * Take a block that has room for @units, if nobody has taken one since there were @blocks.
+ * Are there more now?
+ */
+static bool grow(u32 blocks, u32 units)
 {
 	void __percpu *base;
 	u32 bytes;
 	bool grown;
 
 	mutex_lock(&area.grow);
-	if (area.blocks == blocks && blocks < area.blocks_max) {
-		bytes = next_block_bytes();
+	bytes = next_block_bytes();
+	if (area.blocks == blocks && bytes / CPU_ALLOC_UNIT >= units) {
 		base = __alloc_percpu_gfp(bytes, CPU_ALLOC_MAX_ALIGN, GFP_KERNEL | __GFP_NOWARN);
 		if (base)
 			add_block(base, bytes);
+		else
+			WRITE_ONCE(area.next_try, jiffies + HZ);
 	}
 	grown = area.blocks > blocks;
 	mutex_unlock(&area.grow);
@@ -156,7 +164,7 @@ static bool grow(u32 blocks)
 
 static void grow_ahead(struct work_struct *work)
 {
-	grow(READ_ONCE(area.blocks_wanted) - 1);
+	grow(READ_ONCE(area.blocks_wanted) - 1, 1);
 }
 
 /* Under the lock. */
@@ -168,7 +176,7 @@ static bool is_short(void)
 /* Under the lock. Is there one block more to be had? Then the worker shall know. */
 static bool want_block(void)
 {
-	if (area.blocks == area.blocks_max)
+	if (area.blocks == area.blocks_max || time_before(jiffies, READ_ONCE(area.next_try)))
 		return false;
 	WRITE_ONCE(area.blocks_wanted, area.blocks + 1);
 	return true;
@@ -203,7 +211,7 @@ static bool take(struct area_place *place, bool may_sleep, u32 *blocks)
 	raw_spin_unlock_irqrestore(&area.lock, flags);
 
 	if (more)
-		schedule_work(&area.work);
+		queue_work(system_unbound_wq, &area.work);
 	if (!block)
 		return false;
 	place->block = block->base;
@@ -217,7 +225,7 @@ bool area_take(struct area_place *place, bool may_sleep)
 	u32 blocks;
 
 	while (!take(place, may_sleep, &blocks))
-		if (!may_sleep || !grow(blocks))
+		if (!may_sleep || !grow(blocks, place->units))
 			return false;
 	return true;
 }
@@ -251,10 +259,11 @@ static enum area_verdict judge_foreign(unsigned long address)
 	int cpu;
 
 	for_each_possible_cpu (cpu) {
+		const unsigned long offset = (unsigned long)per_cpu_ptr((void __percpu *)NULL, cpu);
 		unsigned long flags;
 
 		raw_spin_lock_irqsave(&area.lock, flags);
-		found = found || block_at(address - per_cpu_offset(cpu));
+		found = found || block_at(address - offset);
 		raw_spin_unlock_irqrestore(&area.lock, flags);
 	}
 	return found ? AREA_INSTANCE : AREA_FOREIGN;
@@ -362,7 +371,8 @@ int area_init(u64 bytes)
 	area.block = kvcalloc(area.blocks_max, sizeof(*area.block), GFP_KERNEL);
 	if (area.map_memory && area.block) {
 		map_init(&area.map, area.map_memory, units_max);
-		if (grow(0))
+		area.next_try = jiffies;
+		if (grow(0, 1))
 			return 0;
 	}
 	pr_err("percpu=%llu: no memory for it\n", bytes);
@@ -384,6 +394,7 @@ static void report_leaks(void)
 		pr_warn("leaked: %u bytes at %p, offset %llu\n", units * CPU_ALLOC_UNIT,
 			(__force void *)(block->base + offset_in_block(unit)), bytes_below(unit));
 		block->leaks = true;
+		cond_resched();
 	}
 }
 

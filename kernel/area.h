@@ -11,7 +11,7 @@
  * The map does not know that they do not adjoin: a border, which is in use for ever,
  * keeps objects from reaching from one block into the next. A border is as long as the
  * largest alignment, so that a unit's alignment is that of its address in every block. It
- * costs an eighth of the map's memory, and of the area nothing. One map, and not one for
+ * costs a ninth of the map's memory, and of the area nothing. One map, and not one for
  * each block, since a search is then logarithmic in all of the area, and finds the lowest
  * fit of all, without a list of blocks to go through.
  *

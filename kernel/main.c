@@ -4,6 +4,7 @@
 
 #include "area.h"
 
+#include <linux/ctype.h>
 #include <linux/debugfs.h>
 #include <linux/kernel.h>
 #include <linux/module.h>

@@ -113,8 +113,8 @@ static bool from_irq_work(void)
 	return good;
 }
 
-/* Fill what there is, with interrupts off: the worker, on this CPU, has to wait. */
-static size_t fill_without_worker(void __percpu **ptr, size_t n)
+/* Fill what there is, with interrupts off: who took a block there would have to sleep. */
+static size_t fill_without_interrupts(void __percpu **ptr, size_t n)
 {
 	unsigned long flags;
 	size_t taken = 0;
@@ -172,10 +172,10 @@ static bool grows_after_failure(void)
 static bool grows_later(void __percpu **ptr, size_t n)
 {
 	const struct cpu_alloc_stats before = stats_now();
-	const size_t taken = fill_without_worker(ptr, n);
+	const size_t taken = fill_without_interrupts(ptr, n);
 
-	EXPECT(taken == before.committed_bytes / 4096);
-	EXPECT(stats_now().failed_eagain == before.failed_eagain + (taken < n));
+	EXPECT(taken >= before.committed_bytes / 4096 && taken < n);
+	EXPECT(stats_now().failed_eagain == before.failed_eagain + 1);
 	EXPECT(has_grown(before.committed_bytes));
 	EXPECT(stats_now().failed_enomem == before.failed_enomem);
 	for (size_t i = 0; i < taken; i++)

@@ -107,7 +107,7 @@ static bool try_instance(void)
 
 	/* That of CPU 0 would be found by who looks at no other. */
 	for_each_possible_cpu (cpu)
-		if (cpu > 0 || nr_cpu_ids == 1)
+		if (IS_ENABLED(CONFIG_SMP) && (cpu > 0 || nr_cpu_ids == 1))
 			EXPECT(refuses((u64 __percpu *)(unsigned long)per_cpu_ptr(object, cpu),
 				       16));
 	return true;

@@ -92,6 +92,8 @@ static int run_member(void *data)
 {
 	struct member *member = data;
 
+	hrtimer_start(&member->timer, ns_to_ktime(TIMER_US * NSEC_PER_USEC),
+		      HRTIMER_MODE_REL_PINNED_HARD);
 	while (!kthread_should_stop()) {
 		step(&member->in_thread, GFP_KERNEL);
 		cond_resched();
@@ -123,8 +125,6 @@ int storm_start(void)
 			storm_stop();
 			return -ENOMEM;
 		}
-		hrtimer_start(&member->timer, ns_to_ktime(TIMER_US * NSEC_PER_USEC),
-			      HRTIMER_MODE_REL_HARD);
 	}
 	return 0;
 }

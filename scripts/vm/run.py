@@ -32,7 +32,7 @@ X86_64 = {
     "results": "ttyS1",
     "libraries": ["ld-linux-x86-64.so.2", "libc.so.6", "libgcc_s.so.1", "libz.so.1"],
     # The options of the module are for a test, which looks whether they are taken from here.
-    "append": "oops=panic panic_on_warn=0 log_buf_len=1M cpu_alloc.percpu=192K",
+    "append": "oops=panic panic_on_warn=0 init_on_alloc=0 log_buf_len=1M cpu_alloc.percpu=192K",
     "module": True,
 }
 NODES = [argument for node, cpus in enumerate(["0-1", "2-3"]) for argument in (

@@ -19,7 +19,7 @@ releases = sorted(path.parent.name for path in pathlib.Path("/lib/modules").glob
 def check(release):
     built = root / "build-kernel" / release
     shutil.rmtree(built, ignore_errors=True)
-    flags = "C=1" if shutil.which("sparse") else ""
+    flags = "KCFLAGS=-Werror" + (" C=1" if shutil.which("sparse") else "")
     result = tap.run("env", f"KBUILD_FLAGS={flags}", root / "scripts/module", release)
     modules = all((built / name).exists() for name in ("cpu_alloc.ko", "cpu_alloc_test.ko"))
     if not tap.ok(result.returncode == 0 and modules, f"the module is built for {release}"):

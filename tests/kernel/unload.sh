@@ -12,7 +12,7 @@ percpu_kilobytes()
 comes_back()
 {
 	echo "# $before KiB after 3 rounds, $(percpu_kilobytes) after 8"
-	[ "$(percpu_kilobytes)" -lt $((before + 2048)) ]
+	[ "$(percpu_kilobytes)" -lt $((before + 8192)) ]
 }
 
 load percpu=256K

@@ -13,7 +13,7 @@
  *	struct hits __percpu *hits = CPU_ALLOC(struct hits, GFP_KERNEL | __GFP_ZERO);
  *
  *	this_cpu_inc(hits->requests);
- *	pr_info("%llu bytes here\n", THIS_CPU(hits)->bytes);
+ *	pr_info("%llu bytes here\n", this_cpu_read(hits->bytes));
  *	CPU_FREE(hits);
  */
 #ifndef _LINUX_CPU_ALLOC_H
@@ -32,18 +32,24 @@
  * cpu_alloc() - allocate an object on every possible processor
  * @size: bytes of one instance, up to CPU_ALLOC_MAX_SIZE; for 0 the result is ZERO_SIZE_PTR
  * @gfp: see below
- * @align: of every instance: a power of two up to CPU_ALLOC_MAX_ALIGN; 0 to 4 mean 4
+ * @align: of every instance: a power of two up to CPU_ALLOC_MAX_ALIGN; 0, 1 and 2 mean 4
  *
  * With all of GFP_KERNEL another block may be taken, up to the parameter percpu=: the caller
  * must be able to sleep. That is looked at; if it cannot, there is one warning, and no
  * block. With less (GFP_NOFS and GFP_NOIO too, also by memalloc_nofs_save() and
- * memalloc_noio_save()), memory comes from the blocks that there are, and the call works in
- * any context but NMI; a worker takes the next block before the last runs out. %__GFP_ZERO
- * clears every instance; it is undefined without. %__GFP_NOWARN keeps a failure out of the
- * log. Other bits change nothing.
+ * memalloc_noio_save()), memory comes from the blocks that there are; a worker takes the
+ * next before the last runs out.
+ *
+ * %__GFP_ZERO clears every instance, and so does init_on_alloc=1; else they are undefined.
+ * What was never in use is known to be zero, not looked at. %__GFP_NOWARN keeps a failure
+ * out of the log. Other bits change nothing: nothing is charged to a cgroup, and it may
+ * fail whatever they say.
+ *
+ * Context: any but NMI if not GFP_KERNEL; but not with locks of the scheduler or of
+ * workqueues held, and not from a probe of the events cpu_alloc:*.
  *
  * Cost: interrupts are off for one search, logarithmic in the area. Clearing happens
- * outside of that, on all possible CPUs, but for memory that was never in use.
+ * outside of that, but by the caller, on all possible CPUs.
  *
  * Return: the percpu pointer; NULL if @size or @align is none of the above, if there is
  * no room, or none for a caller that must not sleep (/proc/cpu_alloc counts which).
@@ -58,7 +64,8 @@ void __percpu *cpu_alloc(size_t size, gfp_t gfp, size_t align);
  * Misuse (double free, wrong size, a pointer into an object or of somebody else) changes
  * nothing, is counted, and gives one warning for each kind, with what is wrong.
  *
- * Context: any but NMI. Interrupts are off for a time logarithmic in the area.
+ * Context: any but NMI, and a probe of the events cpu_alloc:*. Interrupts are off for a time
+ * logarithmic in the area.
  */
 void cpu_free(void __percpu *ptr, size_t size);
 
