@@ -39,13 +39,13 @@ ok "memory comes back" comes_back
 
 # Somebody may still write to what was left behind: it stays.
 before=$(percpu_kilobytes)
-load percpu=2M
+load percpu=8M
 load_test run=flood
 unload cpu_alloc_test
 mark_log
 unload cpu_alloc
-ok "an area of leaks: each is reported" is "$(log | grep -c leaked)" 64
-ok "... and its block stays" [ "$(percpu_kilobytes)" -ge $((before + 2048)) ]
+ok "an area of leaks: each is reported" is "$(log | grep -c leaked)" 256
+ok "... and its block stays" [ "$(percpu_kilobytes)" -ge $((before + 4096)) ]
 
 ok "/proc/cpu_alloc is gone" [ ! -e /proc/cpu_alloc ]
 ok "the picture is gone" [ ! -e /sys/kernel/debug/cpu_alloc ]
