@@ -11,7 +11,7 @@
 #include <linux/sort.h>
 
 #define PAIRS 2000 /* an allocation and a free, of a thread */
-#define ROUNDS 5
+#define ROUNDS 13
 #define CPUS 4
 
 static size_t bench_size;
@@ -86,28 +86,37 @@ static int compare_u64(const void *left, const void *right)
 	return (a > b) - (a < b);
 }
 
+static u64 quartile(u64 *values, int n)
+{
+	sort(values, ROUNDS, sizeof(*values), compare_u64, NULL);
+	return values[n * (ROUNDS - 1) / 4];
+}
+
 static void measure_both(int threads)
 {
-	u64 ours[ROUNDS], theirs[ROUNDS], hundredths;
+	u64 ours[ROUNDS], theirs[ROUNDS], ratio[ROUNDS]; /* of each round, in hundredths */
+	u64 low, middle, high;
 
 	for (int n = 0; n < ROUNDS; n++) {
 		ours[n] = measure(threads, true);
 		theirs[n] = measure(threads, false);
+		ratio[n] = div64_u64(100 * ours[n], max(theirs[n], 1ULL));
 	}
-	sort(ours, ROUNDS, sizeof(u64), compare_u64, NULL);
-	sort(theirs, ROUNDS, sizeof(u64), compare_u64, NULL);
-	hundredths = div64_u64(100 * ours[ROUNDS / 2], max(theirs[ROUNDS / 2], 1ULL));
-	pr_info("# %3zu bytes, %d threads: cpu_alloc %6llu ns, alloc_percpu %6llu ns, ratio "
-		"%llu.%02llu\n",
-		bench_size, threads, ours[ROUNDS / 2], theirs[ROUNDS / 2], hundredths / 100,
-		hundredths % 100);
+	low = quartile(ratio, 1);
+	middle = quartile(ratio, 2);
+	high = quartile(ratio, 3);
+	pr_info("# %3zu bytes, %d threads: cpu_alloc %5llu ns, alloc_percpu %6llu, ratio "
+		"%llu.%02llu (%llu.%02llu to %llu.%02llu)\n",
+		bench_size, threads, quartile(ours, 2), quartile(theirs, 2), middle / 100,
+		middle % 100, low / 100, low % 100, high / 100, high % 100);
 }
 
 int benchmark(void)
 {
 	static const size_t sizes[] = {8, 24, 64, 256};
 
-	pr_info("# allocation + free, zeroed: medians of %d rounds of %d\n", ROUNDS, PAIRS);
+	pr_info("# allocation + free, zeroed: medians of %d rounds of %d (quartiles)\n", ROUNDS,
+		PAIRS);
 	for (int threads = 1; threads <= min_t(int, CPUS, num_online_cpus()); threads++)
 		for (size_t n = 0; n < ARRAY_SIZE(sizes); n++) {
 			bench_size = sizes[n];

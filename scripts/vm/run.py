@@ -6,9 +6,9 @@ KERNEL holds a kernel and a static busybox (see fetch), BUILD what was built for
 machine. Into WORK come its first file system, its console and its results. The tests
 are those of Meson's SUITEs that are programs of BUILD, with the same paths, environment,
 and time limits that are longer by SLOWER; and, where a machine tests the kernel's
-module, the scripts tests/kernel/*.sh. WORK/meson-logs/testlog.json is like Meson's own
-log, for tally.py. A machine that does not come to its end is one more test in there,
-which failed.
+module, the scripts tests/kernel/*.sh: all, or with SUITEs like kernel/benchmark only those.
+WORK/meson-logs/testlog.json is like Meson's own log, for tally.py. A machine that does
+not come to its end is one more test in there, which failed.
 
 The module is taken from build-kernel/RELEASE, RELEASE being the machine's kernel. A
 script finds it in $MODULES. It runs on all machines that test the module, or on those that
@@ -95,9 +95,11 @@ def runs_on(script, name):
     return not machines or {"all", name} & set(machines[1].split())
 
 
-def module_tests(name, environment):
+def module_tests(name, suites, environment):
     """The scripts that test the kernel's module in this machine."""
-    scripts = sorted((SOURCE / "tests/kernel").glob("*.sh"))
+    named = {suite for suite in suites if suite.startswith("kernel/")}
+    scripts = sorted(script for script in (SOURCE / "tests/kernel").glob("*.sh")
+                     if not named or f"kernel/{script.stem}" in named)
     return [{
         "title": f"kernel / {script.stem}",
         "protocol": "tap",
@@ -261,7 +263,7 @@ def main(name, kernel, build, work, *suites):
     tests = program_tests(build, suites)
     if machine["module"]:
         command = {"CPU_ALLOC_COMMAND": str(build / "tools/cpu-alloc")} if tests else {}
-        tests += module_tests(name, command)
+        tests += module_tests(name, suites, command)
     pack(machine, kernel, build, work, tests)
     wrong = boot(machine, kernel, work)
     logged, stage = read_results(tests, (work / "results").read_bytes())
