@@ -107,6 +107,7 @@ void crowd_want_quiet(void)
 
 void crowd_leave(void)
 {
+	owned_forget_others();
 	has_left = true;
 	wanted = RUN;
 }

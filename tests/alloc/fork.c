@@ -99,6 +99,7 @@ static void be_child(bool has_children)
 	struct cpu_alloc_stats before;
 
 	alarm(HANG_SECONDS);
+	owned_forget_others();
 	must_have_kept();
 	must_have_all();
 	before = stats_now();
@@ -138,6 +139,7 @@ static void fork_once(void)
 static void be_unprepared(void)
 {
 	alarm(HANG_SECONDS);
+	owned_forget_others();
 	owned_allow_eagain();
 	must_have_kept();
 	use(GFP_ATOMIC);

@@ -6,7 +6,7 @@
 static unsigned char *taken; /* of each unit: 1 if it belongs to an object */
 static size_t taken_units;
 static uint64_t last_value, objects, misuses;
-static bool eagain_allowed;
+static bool eagain_allowed, others_forgotten;
 
 static struct {
 	const char *wrong;
@@ -54,7 +54,8 @@ static void take_units(const struct owned *owned)
 	const size_t first = cpu_alloc_offset(owned->ptr) / CPU_ALLOC_UNIT;
 
 	for (size_t n = 0; n < whole_units(owned->size); n++)
-		if (__atomic_exchange_n(&taken[first + n], 1, __ATOMIC_RELAXED) != 0)
+		if (__atomic_exchange_n(&taken[first + n], 1, __ATOMIC_RELAXED) != 0 &&
+		    !others_forgotten)
 			owned_note("two objects overlap", owned->ptr, owned->size);
 }
 
@@ -75,6 +76,11 @@ uint64_t owned_objects(void)
 void owned_allow_eagain(void)
 {
 	eagain_allowed = true;
+}
+
+void owned_forget_others(void)
+{
+	others_forgotten = true;
 }
 
 /* What unit @n of instance @i holds. */

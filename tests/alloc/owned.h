@@ -64,6 +64,13 @@ uint64_t owned_objects(void);
  */
 void owned_allow_eagain(void);
 
+/*
+ * In a child made by fork() while others were at it: what they had freed meanwhile may
+ * still be marked as theirs, since memory is not copied in one moment. Contents are
+ * compared all the same.
+ */
+void owned_forget_others(void);
+
 /* Something is wrong, which was not seen by the above. Async-signal-safe. */
 void owned_note(const char *wrong, const void *ptr, size_t size);
 
