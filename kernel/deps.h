@@ -21,11 +21,4 @@
 #define MAP_ASSERT(condition) ((void)0)
 #endif
 
-/* Only the tests in user space count what is visited. */
-#ifdef MAP_COUNT
-#define MAP_VISIT(map, n) (((struct map *)(uintptr_t)(map))->visits += (n))
-#else
-#define MAP_VISIT(map, n) ((void)0)
-#endif
-
 #endif

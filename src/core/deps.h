@@ -18,11 +18,4 @@
 #define MAP_ASSERT(condition) ((void)0)
 #endif
 
-/* Count the nodes and words that are visited, for the tests of complexity. */
-#ifdef MAP_COUNT
-#define MAP_VISIT(map, n) (((struct map *)(uintptr_t)(map))->visits += (n))
-#else
-#define MAP_VISIT(map, n) ((void)0)
-#endif
-
 #endif

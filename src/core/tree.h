@@ -41,6 +41,13 @@
 #include "bits.h"
 #include "map.h"
 
+/* Count the nodes and words that are visited, for the tests of complexity. */
+#ifdef MAP_COUNT
+#define MAP_VISIT(map, n) (((struct map *)(uintptr_t)(map))->visits += (n))
+#else
+#define MAP_VISIT(map, n) ((void)0)
+#endif
+
 struct map_node {
 	uint32_t lead, trail;
 	uint32_t fit[MAP_ORDERS];
