@@ -80,10 +80,11 @@ is()
 	[ "$1" = "$2" ] || { echo "# $1, not $2" && false; }
 }
 
-# Points of the test module since the last mark, as points of this test.
+# Points of the test module since the last mark, as points of this test. What fails,
+# busybox's insmod loads a second time: the first counts.
 take_ktap()
 {
-	log >/tmp/ktap
+	log | awk '/^KTAP version/ && begun++ { exit } { print }' >/tmp/ktap
 	grep -q '^KTAP version 1' /tmp/ktap || echo "# no KTAP in the log"
 	plan=$(sed -n 's/^1\.\.//p' /tmp/ktap)
 	seen=0

@@ -3,7 +3,7 @@
 . "${0%/*}/lib.sh"
 
 echo 1 >/proc/sys/kernel/panic_on_warn
-for size in 256K 100K 2M; do
+for size in 256K 100K 64K 2M; do
 	load percpu=$size
 	mark_log
 	ok "$size: all tests pass" load_test
