@@ -67,21 +67,38 @@ static size_t passable(const struct walk *walk, size_t step)
 	return step;
 }
 
+/*
+ * Go on to @at, within the call, which ends at @end: what comes behind it passes by the
+ * same places, when it frees for instance.
+ */
+static enum event go_on_to(struct tracee *child, uintptr_t at, uintptr_t end)
+{
+	enum event event;
+
+	tracee_plant(child, end);
+	event = tracee_run_to(child, at);
+	if (event == EVENT_DEAD)
+		return event;
+	tracee_unplant(child, end);
+	return event == EVENT_TRAP && tracee_pc(child) == end ? tracee_continue(child, 0) : event;
+}
+
 enum event walk_to(const struct walk *walk, struct tracee *child, size_t step)
 {
+	const uintptr_t end = tracee_return_address(child);
 	const size_t before = walk_is_first(walk, step) ? 0 : passable(walk, step);
 	enum event event = EVENT_TRAP;
 
 	if (before > 0) {
 		for (size_t n = times_before(walk, before); event == EVENT_TRAP && n > 0; n--) {
-			event = tracee_run_to(child, walk->step[before].pc);
+			event = go_on_to(child, walk->step[before].pc, end);
 			if (event == EVENT_TRAP)
 				event = tracee_step(child);
 		}
 		if (event == EVENT_TRAP)
-			event = tracee_run_to(child, walk->step[before].pc);
+			event = go_on_to(child, walk->step[before].pc, end);
 	}
 	if (event == EVENT_TRAP && before < step)
-		event = tracee_run_to(child, walk->step[step].pc);
+		event = go_on_to(child, walk->step[step].pc, end);
 	return event;
 }
