@@ -16,6 +16,13 @@
 static struct state *const state = &cpu_alloc_state;
 static struct caches *const caches = &cpu_alloc_state.caches;
 
+/* The magazines of @index that are in use, and their classes. */
+#define for_each_magazine(magazine, units, index)                                                  \
+	for (uint64_t left = caches->use[index].classes;                                           \
+	     left && (units = (uint32_t)__builtin_ctzll(left) + 1,                                 \
+		     magazine = magazine_at(&state->magazines, index, units), true);               \
+	     left &= left - 1)
+
 size_t caches_bytes(int indices)
 {
 	return (size_t)indices * sizeof(struct index_use);
@@ -178,6 +185,29 @@ bool caches_push(uint32_t units, uint32_t slot)
 	return false;
 }
 
+static void call(struct magazine *magazine)
+{
+	magazine_store(&magazine->floor[FLOOR_RESERVE], MAGAZINE_CLOSED);
+}
+
+void caches_call(uint32_t units)
+{
+	const int index = caches_are_there() ? cpu_alloc_index() : -1;
+
+	if (index >= 0 && caches->use[index].classes >> (units - 1) & 1)
+		call(magazine_at(&state->magazines, index, units));
+}
+
+void caches_call_all(void)
+{
+	struct magazine *magazine;
+	uint32_t units;
+
+	for (int i = 0; i < caches->used_below; i++)
+		for_each_magazine (magazine, units, i)
+			call(magazine);
+}
+
 /* To the map. */
 
 void caches_give_to_map(uint32_t units, uint32_t *found, uint32_t count)
@@ -225,10 +255,10 @@ uint32_t caches_settle(uint32_t most)
 
 static void close_index(int index)
 {
-	for (uint64_t left = caches->use[index].classes; left; left &= left - 1) {
-		struct magazine *magazine =
-			magazine_at(&state->magazines, index, (uint32_t)__builtin_ctzll(left) + 1);
+	struct magazine *magazine;
+	uint32_t units;
 
+	for_each_magazine (magazine, units, index) {
 		magazine_store(&magazine->floor[FLOOR_RESERVE], MAGAZINE_CLOSED);
 		magazine_store(&magazine->floor[FLOOR_ATOMIC], MAGAZINE_CLOSED);
 		magazine->open_cap =
@@ -238,10 +268,10 @@ static void close_index(int index)
 
 static void open_index(int index)
 {
-	for (uint64_t left = caches->use[index].classes; left; left &= left - 1) {
-		const uint32_t units = (uint32_t)__builtin_ctzll(left) + 1;
-		struct magazine *magazine = magazine_at(&state->magazines, index, units);
+	struct magazine *magazine;
+	uint32_t units;
 
+	for_each_magazine (magazine, units, index) {
 		magazine_store(&magazine->floor[FLOOR_RESERVE], caches_reserve(units));
 		magazine_store(&magazine->floor[FLOOR_ATOMIC], 0);
 		magazine_store(&magazine->cap, magazine->open_cap);
@@ -252,10 +282,10 @@ static void open_index(int index)
 static void drain_index(int index)
 {
 	static uint32_t batch[MAGAZINE_N_MASK]; /* under the lock; too much for a small stack */
+	struct magazine *magazine;
+	uint32_t units;
 
-	for (uint64_t left = caches->use[index].classes; left; left &= left - 1) {
-		const uint32_t units = (uint32_t)__builtin_ctzll(left) + 1;
-		struct magazine *magazine = magazine_at(&state->magazines, index, units);
+	for_each_magazine (magazine, units, index) {
 		const uint32_t n = magazine_n(magazine);
 
 		if (n == 0)
@@ -271,10 +301,10 @@ static void drain_index(int index)
 /* Of a closed index, drained: its memory goes back, its pops are remembered. */
 static void drop_index(int index)
 {
-	for (uint64_t left = caches->use[index].classes; left; left &= left - 1) {
-		struct magazine *magazine =
-			magazine_at(&state->magazines, index, (uint32_t)__builtin_ctzll(left) + 1);
+	struct magazine *magazine;
+	uint32_t units;
 
+	for_each_magazine (magazine, units, index) {
 		caches->gone += magazine_pops(magazine);
 		magazine->word = 0;
 	}
@@ -349,13 +379,12 @@ void caches_forget(void)
 /* A sum that changes with whatever an index does. */
 static uint64_t activity(int index)
 {
+	struct magazine *magazine;
 	uint64_t sum = 0;
+	uint32_t units;
 
-	for (uint64_t left = caches->use[index].classes; left; left &= left - 1)
-		sum += __atomic_load_n(
-			&magazine_at(&state->magazines, index, (uint32_t)__builtin_ctzll(left) + 1)
-				 ->word,
-			__ATOMIC_RELAXED);
+	for_each_magazine (magazine, units, index)
+		sum += __atomic_load_n(&magazine->word, __ATOMIC_RELAXED);
 	return sum;
 }
 
@@ -402,12 +431,11 @@ struct caches_count caches_count(void)
 		.units = __atomic_load_n(&state->objects.pending_units, __ATOMIC_RELAXED),
 	};
 	uint64_t pops = caches->gone, objects = 0;
+	struct magazine *magazine;
+	uint32_t units;
 
 	for (int i = 0; i < caches->used_below; i++)
-		for (uint64_t left = caches->use[i].classes; left; left &= left - 1) {
-			const uint32_t units = (uint32_t)__builtin_ctzll(left) + 1;
-			const struct magazine *magazine = magazine_at(&state->magazines, i, units);
-
+		for_each_magazine (magazine, units, i) {
 			objects += magazine_n(magazine);
 			sum.units += magazine_n(magazine) * units;
 			pops += magazine_pops(magazine);

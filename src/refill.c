@@ -216,27 +216,6 @@ uint32_t caches_refill(uint32_t units, uint32_t order, bool contended, bool may_
 
 /* Freeing. */
 
-static void call_class(int index, uint32_t units)
-{
-	magazine_store(&magazine_at(&state->magazines, index, units)->floor[FLOOR_RESERVE],
-		       MAGAZINE_CLOSED);
-}
-
-void caches_call(uint32_t units)
-{
-	const int index = caches_are_there() ? cpu_alloc_index() : -1;
-
-	if (index >= 0 && caches->use[index].classes >> (units - 1) & 1)
-		call_class(index, units);
-}
-
-void caches_call_all(void)
-{
-	for (int i = 0; i < caches->used_below; i++)
-		for (uint64_t left = caches->use[i].classes; left; left &= left - 1)
-			call_class(i, (uint32_t)__builtin_ctzll(left) + 1);
-}
-
 /* Under the lock: a batch from the magazine, and the object that did not fit, to the map. */
 static void give_batch(uint32_t unit, uint32_t units)
 {
