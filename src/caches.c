@@ -16,6 +16,10 @@
 static struct state *const state = &cpu_alloc_state;
 static struct caches *const caches = &cpu_alloc_state.caches;
 
+/* All indices that may have magazines in use, the depot with them. */
+#define for_each_used(index)                                                                       \
+	for (int index = DEPOT; caches->use && index < caches->used_below; index++)
+
 /* The magazines of @index that are in use, and their classes. */
 #define for_each_magazine(magazine, units, index)                                                  \
 	for (uint64_t left = caches->use[index].classes;                                           \
@@ -25,12 +29,12 @@ static struct caches *const caches = &cpu_alloc_state.caches;
 
 size_t caches_bytes(int indices)
 {
-	return (size_t)indices * sizeof(struct index_use);
+	return (size_t)(indices - DEPOT) * sizeof(struct index_use);
 }
 
 void caches_init(struct index_use *use)
 {
-	*caches = (struct caches){.use = use};
+	*caches = (struct caches){.use = use - DEPOT};
 }
 
 /* It needs sections, and a fence that stops them. */
@@ -41,7 +45,7 @@ bool caches_are_possible(void)
 
 void caches_start(char *memory)
 {
-	char *class = memory;
+	char *class = memory - DEPOT * (ptrdiff_t)MAGAZINES_STRIDE;
 
 	for (uint32_t units = 1; units <= SMALL_UNITS; units++) {
 		state->magazines.class[units] = class;
@@ -126,16 +130,11 @@ void caches_make_room(int index, uint32_t units)
 	}
 }
 
-/* The magazine of @index, in use from now on. NULL: there is none. Under the lock. */
-struct magazine *caches_use(int index, uint32_t units)
+static struct magazine *use_one(int index, uint32_t units)
 {
-	struct magazine *magazine;
-	struct index_use *use;
+	struct magazine *magazine = magazine_at(&state->magazines, index, units);
+	struct index_use *use = &caches->use[index];
 
-	if (!caches_are_there() || index < 0 || index >= state->nr)
-		return NULL;
-	magazine = magazine_at(&state->magazines, index, units);
-	use = &caches->use[index];
 	if (!(use->classes >> (units - 1) & 1)) {
 		use->classes |= 1ULL << (units - 1);
 		if (caches->used_below <= index)
@@ -149,6 +148,16 @@ struct magazine *caches_use(int index, uint32_t units)
 		use->cap_units += caches_base_cap(units) * units;
 	}
 	return magazine;
+}
+
+struct magazine *caches_use(int index, uint32_t units)
+{
+	return caches_are_there() && index >= 0 && index < state->nr ? use_one(index, units) : NULL;
+}
+
+struct magazine *caches_use_depot(uint32_t units)
+{
+	return use_one(DEPOT, units);
 }
 
 /* Pop and push until it is clear that it is not for an interruption that they fail. */
@@ -203,7 +212,7 @@ void caches_call_all(void)
 	struct magazine *magazine;
 	uint32_t units;
 
-	for (int i = 0; i < caches->used_below; i++)
+	for_each_used (i)
 		for_each_magazine (magazine, units, i)
 			call(magazine);
 }
@@ -309,19 +318,18 @@ static void drop_index(int index)
 		magazine->word = 0;
 	}
 	caches->use[index] = (struct index_use){0};
-	os_discard(state->magazines.class[1] + (size_t)index * MAGAZINES_STRIDE,
-		   os_round_to_page(MAGAZINES_BYTES));
+	os_discard(magazine_at(&state->magazines, index, 1), os_round_to_page(MAGAZINES_BYTES));
 }
 
 bool caches_close(void)
 {
 	int used = 0, last = 0;
 
-	for (int i = 0; i < caches->used_below; i++)
+	for_each_used (i)
 		if (caches->use[i].classes) {
 			close_index(i);
+			used += i != DEPOT;
 			last = i;
-			used++;
 		}
 	if (used == 0 || (used == 1 ? cpu_fence(last) : cpu_fence_all()) == 0)
 		return true;
@@ -331,14 +339,14 @@ bool caches_close(void)
 
 void caches_open(void)
 {
-	for (int i = 0; i < caches->used_below; i++)
+	for_each_used (i)
 		open_index(i);
 }
 
 void caches_drain(void)
 {
 	caches->pops = caches_count().pops;
-	for (int i = 0; i < caches->used_below; i++) {
+	for_each_used (i) {
 		drain_index(i);
 		caches->use[i].contended /= 2;
 	}
@@ -360,7 +368,7 @@ void caches_trim(void)
 	if (!caches_close())
 		return;
 	caches_drain();
-	for (int i = 0; i < caches->used_below; i++)
+	for_each_used (i)
 		if (caches->use[i].classes)
 			drop_index(i);
 	caches->used_below = 0;
@@ -368,7 +376,7 @@ void caches_trim(void)
 
 void caches_forget(void)
 {
-	for (int i = 0; i < caches->used_below; i++)
+	for_each_used (i)
 		caches->use[i] = (struct index_use){0};
 	caches->used_below = 0;
 	caches->gone = caches->pops;
@@ -390,11 +398,11 @@ static uint64_t activity(int index)
 
 static int next_used(int index)
 {
-	for (int n = 0; n < caches->used_below; n++) {
-		index = index + 1 < caches->used_below ? index + 1 : 0;
-		if (caches->use[index].classes)
-			break;
-	}
+	const int first = index;
+
+	do {
+		index = index + 1 < caches->used_below ? index + 1 : DEPOT;
+	} while (index != first && !caches->use[index].classes);
 	return index;
 }
 
@@ -411,6 +419,10 @@ void caches_look_for_idle(void)
 	now = activity(index);
 	if (now != use->seen) {
 		use->seen = now;
+		return;
+	}
+	if (index == DEPOT) { /* it is on the way of all refills: it keeps its memory */
+		drain_index(index);
 		return;
 	}
 	close_index(index);
@@ -434,7 +446,7 @@ struct caches_count caches_count(void)
 	struct magazine *magazine;
 	uint32_t units;
 
-	for (int i = 0; i < caches->used_below; i++)
+	for_each_used (i)
 		for_each_magazine (magazine, units, i) {
 			objects += magazine_n(magazine);
 			sum.units += magazine_n(magazine) * units;

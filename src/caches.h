@@ -13,6 +13,10 @@
  * doubles where the lock was found taken. Half of that goes to or from the map at once,
  * up to BATCH_MAX: that bounds how long the lock is held.
  *
+ * The depot: where one CPU frees what another allocates, batches go from the one's
+ * magazine to the other's by way of a magazine that is no CPU's, and not through the
+ * map. No section ever works on that: it is under the lock.
+ *
  * "Under the lock" is that of state.h.
  */
 #ifndef CPU_ALLOC_CACHES_H
@@ -26,6 +30,7 @@
 #include <stdint.h>
 
 #define BATCH_MAX 128U	 /* objects, but for reserves */
+#define DEPOT (-1)	 /* an index that no thread has: its magazines are the depot */
 #define SETTLED_MAX 256U /* pending objects that one call takes to the map */
 
 /* Which magazines of an index are in use, and what became of them. Under the lock. */
@@ -39,15 +44,15 @@ struct index_use {
 
 struct caches {
 	struct index_use *use;
-	int used_below;		 /* no index from here on has magazines in use */
+	int used_below;		 /* beside the depot, no index from here on has magazines in use */
 	int looked_at;		 /* the index that was looked at last, whether it is idle */
 	uint64_t atomic_classes; /* GFP_ATOMIC has asked for; read and set without the lock */
 	uint64_t refills;
 	uint64_t refilled; /* units, since the last flush */
 	uint64_t flushes;  /* for the top's sake */
 	/* For the statistics, see caches_count(). */
-	uint64_t pushed; /* by refills */
-	uint64_t popped; /* to the map */
+	uint64_t pushed; /* by refills, and to the depot */
+	uint64_t popped; /* to the map, to the depot and from it */
 	uint64_t taken;	 /* from closed magazines */
 	uint64_t gone;	 /* pops of magazines that were given back */
 	uint64_t pops;	 /* of all, at the last drain */
@@ -61,7 +66,7 @@ struct caches_count {
 };
 struct caches_count caches_count(void);
 
-/* Bytes of index_use for @indices. */
+/* Bytes of index_use for @indices and the depot. */
 size_t caches_bytes(int indices);
 
 /* @use reads zero. Under the lock. */
@@ -147,6 +152,9 @@ void caches_look_for_idle(void);
 
 /* That of @index, in use from now on. NULL: there is none. */
 struct magazine *caches_use(int index, uint32_t units);
+
+/* That of the depot. Its tag is that of whom it gave to last. */
+struct magazine *caches_use_depot(uint32_t units);
 
 /* Objects that one holds at first, and that it keeps for GFP_ATOMIC. */
 uint32_t caches_base_cap(uint32_t units);

@@ -114,7 +114,7 @@ static inline uint32_t magazine_slots(uint32_t units)
 static inline struct magazine *magazine_at(const struct magazines *magazines, int index,
 					   uint32_t units)
 {
-	return (void *)(magazines->class[units] + (size_t)index * MAGAZINES_STRIDE);
+	return (void *)(magazines->class[units] + index * (ptrdiff_t)MAGAZINES_STRIDE);
 }
 
 /* Of the words that are written without sections. */

@@ -176,11 +176,65 @@ static uint32_t pop_after_all(const struct magazine *magazine, uint32_t units, u
 	return slot;
 }
 
+/*
+ * The depot: batches of a class whose objects come back elsewhere than where it was
+ * refilled last. What one index alone takes and spills goes through the map, for packing.
+ */
+
+/* Put in as many of @slots as there is room for. Returns how many are left: the first. */
+static uint32_t put_in_depot(int index, uint32_t units, const uint32_t *slots, uint32_t n)
+{
+	struct magazine *depot = magazine_at(&state->magazines, DEPOT, units);
+	uint32_t held = magazine_n(depot), left = n;
+
+	if (depot->cap == 0 || depot->tag == caches_self(index, units))
+		return n;
+	if (held + n > depot->cap) {
+		caches_make_room(DEPOT, units);
+		caches_grow_cap(DEPOT, units);
+	}
+	while (left > 0 && held < depot->cap)
+		depot->slot[held++] = slots[--left];
+	caches->pushed += n - left;
+	__atomic_store_n(&depot->word, depot->word + n - left, __ATOMIC_RELAXED);
+	return left;
+}
+
+/* Take at most @most out. Returns how many. */
+static uint32_t take_from_depot(int index, uint32_t units, uint32_t *slots, uint32_t most)
+{
+	struct magazine *depot = caches_use_depot(units);
+	const uint32_t held = magazine_n(depot), n = held < most ? held : most;
+
+	depot->tag = caches_self(index, units);
+	for (uint32_t i = 0; i < n; i++)
+		slots[i] = depot->slot[held - n + i];
+	caches->popped += n;
+	__atomic_store_n(&depot->word, depot->word + n * (uint64_t)MAGAZINE_N_MASK,
+			 __ATOMIC_RELAXED);
+	return n;
+}
+
+/* From the map: to `batch`, as slots. Returns how many, 0 if none fit. */
+static uint32_t take_from_map(uint32_t units, uint32_t order, uint32_t most, bool may_wait)
+{
+	uint32_t n = caches_find(units, order, batch, most, may_wait);
+
+	if (n == 0)
+		return 0;
+	n = raises_top(batch[n - 1] + units) ? leave_most(units, n)
+					     : find_more(units, order, n, most);
+	state_note_peak(batch[n - 1] + units);
+	for (uint32_t i = 0; i < n; i++)
+		batch[i] = slot_of(batch[i], units);
+	return n;
+}
+
 uint32_t caches_refill(uint32_t units, uint32_t order, bool contended, bool may_wait, uint32_t *tag)
 {
 	const int index = cpu_alloc_index();
 	struct magazine *magazine = caches_use(index, units);
-	uint32_t count = 1, n;
+	uint32_t most = 1, n = 0;
 
 	*tag = object_state(OWNER_SHARED, units);
 	if (magazine) {
@@ -190,18 +244,15 @@ uint32_t caches_refill(uint32_t units, uint32_t order, bool contended, bool may_
 		if (slot != MAGAZINE_NOTHING)
 			return slot;
 		adapt(index, magazine, units, contended);
-		count = batch_of(magazine_load(&magazine->cap)) + caches_reserve(units);
+		most = batch_of(magazine_load(&magazine->cap)) + caches_reserve(units);
 		*tag = magazine->tag;
+		n = take_from_depot(index, units, batch, most);
 	}
-	n = caches_find(units, order, batch, count, may_wait);
+	if (n == 0)
+		n = take_from_map(units, order, most, may_wait);
 	if (n == 0)
 		return MAGAZINE_NOTHING;
-	n = raises_top(batch[n - 1] + units) ? leave_most(units, n)
-					     : find_more(units, order, n, count);
 	caches->refilled += n * units;
-	state_note_peak(batch[n - 1] + units);
-	for (uint32_t i = 0; i < n; i++)
-		batch[i] = slot_of(batch[i], units);
 	/* The lowest is popped first. */
 	while (n > 1 && caches_push(units, batch[n - 1])) {
 		caches->pushed++;
@@ -216,7 +267,7 @@ uint32_t caches_refill(uint32_t units, uint32_t order, bool contended, bool may_
 
 /* Freeing. */
 
-/* Under the lock: a batch from the magazine, and the object that did not fit, to the map. */
+/* Under the lock: a batch from the magazine, and the object that did not fit, leave this index. */
 static void give_batch(uint32_t unit, uint32_t units)
 {
 	const int index = cpu_alloc_index();
@@ -233,6 +284,8 @@ static void give_batch(uint32_t unit, uint32_t units)
 	}
 	caches->popped += n;
 	batch[n++] = unit;
+	if (magazine)
+		n = put_in_depot(index, units, batch, n);
 	caches_give_to_map(units, batch, n);
 	count(&state->counters.frees);
 }

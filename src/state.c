@@ -231,11 +231,11 @@ static bool reserve_areas(void)
 /*
  * Our own memory, in one mapping. All of it comes as it is touched.
  *
- *	| map | pages | pending bits | use of indices | states |	| magazines of all indices |
+ *	| map | pages | pending bits | use of indices | states |	| depot | magazines |
  *
- * Magazines are apart: where there is no room for them it goes without. States are writable as far
- *as the areas are, and readable everywhere: whoever frees looks at what a pointer leads to before
- *anything else is known of it.
+ * Magazines are apart: where there is no room for them it goes without. States are writable
+ * as far as the areas are, and readable everywhere: whoever frees looks at what a pointer
+ * leads to before anything else is known of it.
  */
 static bool map_own_memory(void)
 {
@@ -307,7 +307,7 @@ static bool commit(size_t wanted)
 
 static void map_magazines(void)
 {
-	const size_t bytes = (size_t)state->nr * MAGAZINES_STRIDE;
+	const size_t bytes = (size_t)(state->nr - DEPOT) * MAGAZINES_STRIDE;
 	char *memory = caches_are_possible() ? os_reserve(NULL, bytes) : NULL;
 
 	if (!memory)

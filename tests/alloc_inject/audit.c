@@ -34,7 +34,7 @@ static void look_at_slots(struct audit *audit, const struct magazine *magazine, 
 
 static void look_at_magazines(struct audit *audit)
 {
-	for (int i = 0; caches_are_there() && i < state->nr; i++)
+	for (int i = DEPOT; caches_are_there() && i < state->nr; i++)
 		for (uint32_t units = 1; units <= SMALL_UNITS; units++)
 			if (state->caches.use[i].classes >> (units - 1) & 1)
 				look_at_slots(audit, magazine_at(&state->magazines, i, units),

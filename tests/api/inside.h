@@ -12,10 +12,10 @@ static inline char *magazines_of(int i)
 	return (char *)magazine_at(&cpu_alloc_state.magazines, i, 1);
 }
 
-/* Of all indices. */
+/* Of all indices, and the depot. */
 static inline size_t magazines_bytes(void)
 {
-	return (size_t)cpu_alloc_state.nr * MAGAZINES_STRIDE;
+	return (size_t)(cpu_alloc_state.nr - DEPOT) * MAGAZINES_STRIDE;
 }
 
 /* From cpu_alloc_state.own on: the map, pages, states and all that is not magazines. */

@@ -292,7 +292,7 @@ static size_t metadata_memory(void)
 
 static size_t magazines_memory(void)
 {
-	return caches_are_there() ? own_memory(magazines_of(0), magazines_bytes()) : 0;
+	return caches_are_there() ? own_memory(magazines_of(DEPOT), magazines_bytes()) : 0;
 }
 
 /*
