@@ -62,11 +62,11 @@ __attribute__((format(printf, 6, 7))) static inline void report(struct rounds ro
 	const double middle = (sort_rounds(&rounds), value[ROUNDS / 2]);
 	va_list arguments;
 
-	printf("%s,", name);
+	printf("%s,\"", name); /* names of patterns have commas */
 	va_start(arguments, parameters);
 	vprintf(parameters, arguments);
 	va_end(arguments);
-	printf(",%.4g,%.4g,%.4g,%s,", middle, value[ROUNDS / 4], value[ROUNDS - 1 - ROUNDS / 4],
+	printf("\",%.4g,%.4g,%.4g,%s,", middle, value[ROUNDS / 4], value[ROUNDS - 1 - ROUNDS / 4],
 	       unit);
 	if (relation)
 		printf("%c= %.4g,%s\n", relation, target,
