@@ -11,7 +11,7 @@
  *     before, or is about to: the mover's, or that which the mover loses to (refused()).
  *   - ENOMEM is true: what was free when the magazines had been closed has been offered,
  *     unless it was allocated since (out_of_memory()).
- *   - The map is touched under the lock alone.
+ *   - The map is touched under the lock alone; and so is the depot, which is part of it here.
  *
  * A step is one access to memory that others see, or the loads of a section, and what
  * only this thread sees. A section's commit takes place if since its loads nobody began
