@@ -100,14 +100,27 @@ static uint32_t cap_of(int index, uint32_t units)
 	return magazine_load(&magazine_at(&state->magazines, index, units)->cap);
 }
 
+/* Twice as much, or as much as there are slots for. */
+static uint32_t larger_cap(uint32_t cap, uint32_t units)
+{
+	const uint32_t most = magazine_slots(units);
+
+	return 2 * cap < most ? 2 * cap : most;
+}
+
+bool caches_have_room(int index, uint32_t units)
+{
+	const uint32_t cap = cap_of(index, units), more = larger_cap(cap, units) - cap;
+
+	return magazine_load(&caches->use[index].cap_units) + more * units <= INDEX_UNITS;
+}
+
 bool caches_grow_cap(int index, uint32_t units)
 {
-	const uint32_t cap = cap_of(index, units), most = magazine_slots(units);
-	const uint32_t twice = 2 * cap < most ? 2 * cap : most;
+	const uint32_t cap = cap_of(index, units);
 
-	return magazine_load(&caches->use[index].cap_units) + (twice - cap) * units <=
-		       INDEX_UNITS &&
-	       change_cap(index, units, cap, twice);
+	return caches_have_room(index, units) &&
+	       change_cap(index, units, cap, larger_cap(cap, units));
 }
 
 void caches_shrink_cap(int index, uint32_t units)
@@ -116,18 +129,6 @@ void caches_shrink_cap(int index, uint32_t units)
 
 	if (cap / 2 >= caches_base_cap(units))
 		change_cap(index, units, cap, cap / 2);
-}
-
-void caches_make_room(int index, uint32_t units)
-{
-	struct index_use *use = &caches->use[index];
-	const uint32_t wanted = cap_of(index, units) * units;
-
-	for (uint32_t n = 0; n < SMALL_UNITS && use->cap_units + wanted > INDEX_UNITS; n++) {
-		use->hand = use->hand % SMALL_UNITS + 1;
-		if (use->hand != units && use->classes >> (use->hand - 1) & 1)
-			caches_shrink_cap(index, use->hand);
-	}
 }
 
 static struct magazine *use_one(int index, uint32_t units)

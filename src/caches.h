@@ -165,11 +165,11 @@ uint16_t caches_self(int index, uint32_t units);
 
 /*
  * Double the cap of a magazine of @index, up to a bound for it and one for all of the
- * index. Also without the lock: that of a closed one is 0, and stays so. Only with it
- * room is taken from other classes.
+ * index. Also without the lock: that of a closed one is 0, and stays so. The second tells
+ * whether all together leave room for that.
  */
 bool caches_grow_cap(int index, uint32_t units);
-void caches_make_room(int index, uint32_t units);
+bool caches_have_room(int index, uint32_t units);
 
 /* Halve it, but not below what it was at first. */
 void caches_shrink_cap(int index, uint32_t units);

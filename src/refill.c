@@ -109,6 +109,93 @@ static uint32_t batch_of(uint32_t cap)
 }
 
 /*
+ * The depot: batches of a class whose objects come back elsewhere than where it was
+ * refilled last. What one index alone takes and spills goes through the map, for packing.
+ */
+
+/* Take at most @most out. Returns how many. */
+static uint32_t pop_from_depot(uint32_t units, uint32_t *slots, uint32_t most)
+{
+	struct magazine *depot = magazine_at(&state->magazines, DEPOT, units);
+	const uint32_t held = magazine_n(depot), n = held < most ? held : most;
+
+	for (uint32_t i = 0; i < n; i++)
+		slots[i] = depot->slot[held - n + i];
+	caches->popped += n;
+	__atomic_store_n(&depot->word, depot->word + n * (uint64_t)MAGAZINE_N_MASK,
+			 __ATOMIC_RELAXED);
+	return n;
+}
+
+/* Up to @most of what this CPU's magazine has, or the depot's. Returns how many. */
+static uint32_t pop_some(int index, uint32_t units, uint32_t *slots, uint32_t most)
+{
+	uint32_t n = 0, slot, tag;
+
+	if (index == DEPOT)
+		return pop_from_depot(units, slots, most);
+	while (n < most && (slot = caches_pop(units, &tag)) != MAGAZINE_NOTHING)
+		slots[n++] = slot & ~MAGAZINE_FRESH;
+	caches->popped += n;
+	return n;
+}
+
+/*
+ * A class has its cap halved for another's sake, once it has no more objects than that:
+ * so caps bound what there is. Do objects have to leave for it, a batch at most?
+ */
+static bool give_room(int index, uint32_t units)
+{
+	static uint32_t leaving[BATCH_MAX]; /* under the lock */
+	const struct magazine *magazine = magazine_at(&state->magazines, index, units);
+	const uint32_t half = magazine_load(&magazine->cap) / 2, n = magazine_n(magazine);
+	uint32_t left;
+
+	if (half < caches_base_cap(units))
+		return false;
+	if (n <= half) {
+		caches_shrink_cap(index, units);
+		return false;
+	}
+	left = pop_some(index, units, leaving, n - half < BATCH_MAX ? n - half : BATCH_MAX);
+	caches_give_to_map(units, leaving, left);
+	return true;
+}
+
+/* Other classes of @index shrink, in turns, until one of @units may grow. */
+static void make_room(int index, uint32_t units)
+{
+	struct index_use *use = &caches->use[index];
+
+	for (uint32_t n = 0; n < SMALL_UNITS && !caches_have_room(index, units); n++) {
+		const uint32_t hand = use->hand % SMALL_UNITS + 1;
+
+		if (hand != units && use->classes >> (hand - 1) & 1 && give_room(index, hand))
+			return; /* and so will the next, before others' turn */
+		use->hand = hand;
+	}
+}
+
+/* Put in as many of @slots as there is room for. Returns how many are left: the first. */
+static uint32_t put_in_depot(int index, uint32_t units, const uint32_t *slots, uint32_t n)
+{
+	struct magazine *depot = magazine_at(&state->magazines, DEPOT, units);
+	uint32_t held = magazine_n(depot), left = n;
+
+	if (depot->cap == 0 || depot->tag == caches_self(index, units))
+		return n;
+	if (held + n > depot->cap) {
+		make_room(DEPOT, units);
+		caches_grow_cap(DEPOT, units);
+	}
+	while (left > 0 && held < depot->cap)
+		depot->slot[held++] = slots[--left];
+	caches->pushed += n - left;
+	__atomic_store_n(&depot->word, depot->word + n - left, __ATOMIC_RELAXED);
+	return left;
+}
+
+/*
  * At a refill. Twice as many where the lock was contended, and where objects went back
  * to the map since the last refill, that could have stayed; after a while without
  * either fewer again.
@@ -119,7 +206,7 @@ static void adapt(int index, struct magazine *magazine, uint32_t units, bool con
 		caches->use[index].contended += contended;
 		magazine->quiet = 0;
 		magazine->spilled = false;
-		caches_make_room(index, units);
+		make_room(index, units);
 		caches_grow_cap(index, units);
 	} else if (++magazine->quiet >= QUIET_REFILLS) {
 		magazine->quiet = 0;
@@ -176,45 +263,6 @@ static uint32_t pop_after_all(const struct magazine *magazine, uint32_t units, u
 	return slot;
 }
 
-/*
- * The depot: batches of a class whose objects come back elsewhere than where it was
- * refilled last. What one index alone takes and spills goes through the map, for packing.
- */
-
-/* Put in as many of @slots as there is room for. Returns how many are left: the first. */
-static uint32_t put_in_depot(int index, uint32_t units, const uint32_t *slots, uint32_t n)
-{
-	struct magazine *depot = magazine_at(&state->magazines, DEPOT, units);
-	uint32_t held = magazine_n(depot), left = n;
-
-	if (depot->cap == 0 || depot->tag == caches_self(index, units))
-		return n;
-	if (held + n > depot->cap) {
-		caches_make_room(DEPOT, units);
-		caches_grow_cap(DEPOT, units);
-	}
-	while (left > 0 && held < depot->cap)
-		depot->slot[held++] = slots[--left];
-	caches->pushed += n - left;
-	__atomic_store_n(&depot->word, depot->word + n - left, __ATOMIC_RELAXED);
-	return left;
-}
-
-/* Take at most @most out. Returns how many. */
-static uint32_t take_from_depot(int index, uint32_t units, uint32_t *slots, uint32_t most)
-{
-	struct magazine *depot = caches_use_depot(units);
-	const uint32_t held = magazine_n(depot), n = held < most ? held : most;
-
-	depot->tag = caches_self(index, units);
-	for (uint32_t i = 0; i < n; i++)
-		slots[i] = depot->slot[held - n + i];
-	caches->popped += n;
-	__atomic_store_n(&depot->word, depot->word + n * (uint64_t)MAGAZINE_N_MASK,
-			 __ATOMIC_RELAXED);
-	return n;
-}
-
 /* From the map: to `batch`, as slots. Returns how many, 0 if none fit. */
 static uint32_t take_from_map(uint32_t units, uint32_t order, uint32_t most, bool may_wait)
 {
@@ -246,7 +294,8 @@ uint32_t caches_refill(uint32_t units, uint32_t order, bool contended, bool may_
 		adapt(index, magazine, units, contended);
 		most = batch_of(magazine_load(&magazine->cap)) + caches_reserve(units);
 		*tag = magazine->tag;
-		n = take_from_depot(index, units, batch, most);
+		caches_use_depot(units)->tag = caches_self(index, units);
+		n = pop_from_depot(units, batch, most);
 	}
 	if (n == 0)
 		n = take_from_map(units, order, most, may_wait);
@@ -272,17 +321,14 @@ static void give_batch(uint32_t unit, uint32_t units)
 {
 	const int index = cpu_alloc_index();
 	struct magazine *magazine = caches_use(index, units);
-	uint32_t n = 0, slot, tag;
+	uint32_t n = 0;
 
 	if (magazine && caches_push(units, unit)) /* it was not in use */
 		return;
 	if (magazine) {
 		magazine->spilled = true;
-		for (const uint32_t count = batch_of(magazine_load(&magazine->cap));
-		     n < count && (slot = caches_pop(units, &tag)) != MAGAZINE_NOTHING; n++)
-			batch[n] = slot & ~MAGAZINE_FRESH;
+		n = pop_some(index, units, batch, batch_of(magazine_load(&magazine->cap)));
 	}
-	caches->popped += n;
 	batch[n++] = unit;
 	if (magazine)
 		n = put_in_depot(index, units, batch, n);

@@ -103,6 +103,34 @@ static int in_bursts_of_all(const void *unused)
 	return trim_and_leave(most, MOST_OF_ALL);
 }
 
+/*
+ * Sizes take turns: what one has grown to, others get. The area does not get fuller than it
+ * was, since all would be emptied then.
+ */
+static int in_bursts_in_turn(const void *unused)
+{
+	enum { COUNT = 1024, HIGH = 256 << 10 };
+	size_t most = 0;
+	void *high;
+
+	(void)unused;
+	must(cpu_alloc_setup("percpu=512K") == 0 && pin(0, allowed_cpu(0)));
+	must((high = cpu_alloc(HIGH, GFP_KERNEL, 4)) && cpu_alloc(4, GFP_KERNEL, 4));
+	cpu_free(high, HIGH);
+	for (size_t size = 4; size <= 256; size += 4) {
+		for (int round = 0; round < 20; round++) {
+			for (size_t n = 0; n < COUNT; n++)
+				must((object[n] = cpu_alloc(size, GFP_KERNEL, 4)));
+			for (size_t n = 0; n < COUNT; n++)
+				cpu_free(object[n], size);
+		}
+		note_cached(&most);
+	}
+	printf("%zu bytes at most\n", most);
+	must(most <= MOST_OF_ALL);
+	return 0;
+}
+
 /* A trim gives back what each CPU's magazines have, and the pages. */
 static int trimmed(const void *unused)
 {
@@ -254,6 +282,7 @@ int main(int argc, char **argv)
 	bound("little is cached while one object comes and another goes", steady);
 	bound("no more than is said is cached after bursts of a size", in_bursts);
 	bound("nor after bursts of all sizes", in_bursts_of_all);
+	bound("nor after bursts of one size after the other", in_bursts_in_turn);
 	bound("a trim empties the magazines of all CPUs", trimmed);
 	bound("what is cached on two CPUs goes back to be one object", given_back);
 	bound("a CPU that does nothing keeps nothing", idle);

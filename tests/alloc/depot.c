@@ -11,7 +11,7 @@
 #define UNITS (SIZE / CPU_ALLOC_UNIT)
 #define OBJECTS 600
 #define FULL ((64 << 10) / SIZE) /* objects in the smaller area */
-#define MOST (48 << 10)		 /* 32 KiB of sizes that have grown, and what others begin with */
+#define MOST (48 << 10)		 /* a third of an eighth of 1 MiB, and what others begin with */
 #define REFILLED 40000		 /* for which magazines are refilled often */
 
 static struct owned object[FULL];
@@ -166,7 +166,7 @@ static int bounded(const void *unused)
 	size_t most = 0, now;
 
 	(void)unused;
-	owned_set_up(NULL);
+	owned_set_up("percpu=1M");
 	raise_top();
 	for (int round = 0; round < 400; round++) {
 		const struct request some = {4 + (size_t)round * 28 % 256, 4, GFP_KERNEL};
