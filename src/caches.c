@@ -9,7 +9,9 @@
 #define ATTEMPTS 16	 /* at a section: more interruptions on end are made on purpose */
 #define BASE_OBJECTS 16U /* a batch where nobody contends: so many, */
 #define BASE_UNITS 96U	 /* or so much */
-#define INDEX_UNITS 8192 /* that the magazines of an index may hold, if they grow: 32 KiB */
+#define AREA_SHARE 8	 /* of an area all magazines may hold, if they grow; but those of an */
+#define INDEX_MIN 8192U	 /* index 32 KiB in any case, */
+#define INDEX_MAX 32768U /* and 128 KiB at most */
 #define RESERVE 4U	 /* objects that only GFP_ATOMIC takes, where it does */
 #define LOOK_EVERY 64	 /* refills; then one index is looked at, whether it is idle */
 
@@ -108,11 +110,20 @@ static uint32_t larger_cap(uint32_t cap, uint32_t units)
 	return 2 * cap < most ? 2 * cap : most;
 }
 
+/* Units that the magazines of an index may hold together. */
+static uint32_t index_units(void)
+{
+	const uint32_t indices = (uint32_t)(caches->used_below - DEPOT);
+	const uint32_t share = state->map.units_max / AREA_SHARE / indices;
+
+	return share < INDEX_MIN ? INDEX_MIN : share > INDEX_MAX ? INDEX_MAX : share;
+}
+
 bool caches_have_room(int index, uint32_t units)
 {
 	const uint32_t cap = cap_of(index, units), more = larger_cap(cap, units) - cap;
 
-	return magazine_load(&caches->use[index].cap_units) + more * units <= INDEX_UNITS;
+	return magazine_load(&caches->use[index].cap_units) + more * units <= index_units();
 }
 
 bool caches_grow_cap(int index, uint32_t units)
@@ -308,6 +319,24 @@ static void drain_index(int index)
 	}
 }
 
+/* Of a closed index: what has grown shall prove anew that it has to. */
+static void shrink_index(int index)
+{
+	struct magazine *magazine;
+	uint32_t units;
+
+	for_each_magazine (magazine, units, index) {
+		const uint32_t half = magazine->open_cap / 2;
+
+		if (half < caches_base_cap(units))
+			continue;
+		__atomic_fetch_sub(&caches->use[index].cap_units,
+				   (magazine->open_cap - half) * units, __ATOMIC_RELAXED);
+		magazine->open_cap = (uint16_t)half;
+	}
+	caches->use[index].contended /= 2;
+}
+
 /* Of a closed index, drained: its memory goes back, its pops are remembered. */
 static void drop_index(int index)
 {
@@ -349,7 +378,7 @@ void caches_drain(void)
 	caches->pops = caches_count().pops;
 	for_each_used (i) {
 		drain_index(i);
-		caches->use[i].contended /= 2;
+		shrink_index(i);
 	}
 	caches_settle(UINT32_MAX);
 }
