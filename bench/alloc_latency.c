@@ -21,7 +21,7 @@
 #define SLOTS 1024
 #define MAILBOX 64
 #define CROSSED_ONE_OF 16
-#define WARM_UP 2 /* rounds */
+#define WARM_UP 12 /* rounds: until what the caches may hold has found its place */
 #define ROUND_MS 20
 #define ROUND_CROWD_MS 40
 #define SLOWEST_OF 10000
