@@ -84,6 +84,13 @@ uint32_t caches_reserve(uint32_t units)
 	return asked >> (units - 1) & 1 ? RESERVE : 0;
 }
 
+/* So many objects of @units more are allowed, or less. */
+static void add_to_caps(int index, uint32_t units, int objects)
+{
+	__atomic_fetch_add(&caches->use[index].cap_units, (uint32_t)objects * units,
+			   __ATOMIC_RELAXED);
+}
+
 /* From @cap to @other, if it is still that, and not closed. */
 static bool change_cap(int index, uint32_t units, uint32_t cap, uint32_t other)
 {
@@ -93,7 +100,7 @@ static bool change_cap(int index, uint32_t units, uint32_t cap, uint32_t other)
 	    !__atomic_compare_exchange_n(&magazine->cap, &cap, other, false, __ATOMIC_RELAXED,
 					 __ATOMIC_RELAXED))
 		return false;
-	__atomic_fetch_add(&caches->use[index].cap_units, (other - cap) * units, __ATOMIC_RELAXED);
+	add_to_caps(index, units, (int)other - (int)cap);
 	return true;
 }
 
@@ -113,7 +120,8 @@ static uint32_t larger_cap(uint32_t cap, uint32_t units)
 /* Units that the magazines of an index may hold together. */
 static uint32_t index_units(void)
 {
-	const uint32_t indices = (uint32_t)(caches->used_below - DEPOT);
+	const int below = __atomic_load_n(&caches->used_below, __ATOMIC_RELAXED);
+	const uint32_t indices = (uint32_t)(below - DEPOT);
 	const uint32_t share = state->map.units_max / AREA_SHARE / indices;
 
 	return share < INDEX_MIN ? INDEX_MIN : share > INDEX_MAX ? INDEX_MAX : share;
@@ -150,14 +158,14 @@ static struct magazine *use_one(int index, uint32_t units)
 	if (!(use->classes >> (units - 1) & 1)) {
 		use->classes |= 1ULL << (units - 1);
 		if (caches->used_below <= index)
-			caches->used_below = index + 1;
+			__atomic_store_n(&caches->used_below, index + 1, __ATOMIC_RELAXED);
 		magazine->tag = caches_self(index, units);
 		magazine->spilled = false;
 		magazine->quiet = magazine->shared_for = magazine->patience = 0;
 		magazine_store(&magazine->floor[FLOOR_RESERVE], caches_reserve(units));
 		magazine_store(&magazine->floor[FLOOR_ATOMIC], 0);
 		magazine_store(&magazine->cap, caches_base_cap(units));
-		use->cap_units += caches_base_cap(units) * units;
+		add_to_caps(index, units, (int)caches_base_cap(units));
 	}
 	return magazine;
 }
@@ -307,13 +315,17 @@ static void drain_index(int index)
 	uint32_t units;
 
 	for_each_magazine (magazine, units, index) {
-		const uint32_t n = magazine_n(magazine);
+		const uint64_t word = __atomic_load_n(&magazine->word, __ATOMIC_RELAXED);
+		const uint32_t n = word & MAGAZINE_N_MASK;
 
 		if (n == 0)
 			continue;
 		for (uint32_t i = 0; i < n; i++)
 			batch[i] = magazine->slot[i] & ~MAGAZINE_FRESH;
-		__atomic_store_n(&magazine->word, magazine->word - n, __ATOMIC_RELAXED);
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+		if (__atomic_load_n(&magazine->word, __ATOMIC_RELAXED) != word)
+			continue; /* a handler has forked: this is the copy, and they are clear */
+		__atomic_store_n(&magazine->word, word - n, __ATOMIC_RELAXED);
 		caches->taken += n;
 		caches_give_to_map(units, batch, n);
 	}
@@ -330,8 +342,7 @@ static void shrink_index(int index)
 
 		if (half < caches_base_cap(units))
 			continue;
-		__atomic_fetch_sub(&caches->use[index].cap_units,
-				   (magazine->open_cap - half) * units, __ATOMIC_RELAXED);
+		add_to_caps(index, units, (int)half - magazine->open_cap);
 		magazine->open_cap = (uint16_t)half;
 	}
 	caches->use[index].contended /= 2;
@@ -340,14 +351,17 @@ static void shrink_index(int index)
 /* Of a closed index, drained: its memory goes back, its pops are remembered. */
 static void drop_index(int index)
 {
+	struct index_use *use = &caches->use[index];
 	struct magazine *magazine;
 	uint32_t units;
 
 	for_each_magazine (magazine, units, index) {
 		caches->gone += magazine_pops(magazine);
 		magazine->word = 0;
+		add_to_caps(index, units, -magazine->open_cap);
 	}
-	caches->use[index] = (struct index_use){0};
+	use->classes = use->seen = 0; /* cap_units may still be changed by others */
+	use->contended = use->hand = 0;
 	os_discard(magazine_at(&state->magazines, index, 1), os_round_to_page(MAGAZINES_BYTES));
 }
 
@@ -401,14 +415,20 @@ void caches_trim(void)
 	for_each_used (i)
 		if (caches->use[i].classes)
 			drop_index(i);
-	caches->used_below = 0;
+	__atomic_store_n(&caches->used_below, 0, __ATOMIC_RELAXED);
 }
 
 void caches_forget(void)
 {
+	struct magazine *magazine;
+	uint32_t units;
+
+	if (caches->use)
+		for_each_magazine (magazine, units, DEPOT)
+			magazine->word = 0;
 	for_each_used (i)
 		caches->use[i] = (struct index_use){0};
-	caches->used_below = 0;
+	__atomic_store_n(&caches->used_below, 0, __ATOMIC_RELAXED);
 	caches->gone = caches->pops;
 	caches_settle(UINT32_MAX);
 	state->objects.pending_objects = state->objects.pending_units = 0;

@@ -44,8 +44,10 @@ struct index_use {
 
 struct caches {
 	struct index_use *use;
-	int used_below;		 /* beside the depot, no index from here on has magazines in use */
-	int looked_at;		 /* the index that was looked at last, whether it is idle */
+	int used_below; /* beside the depot, no index from here on has magazines in use;
+			   read without the lock, too */
+	int looked_at;	/* the index that was looked at last, whether it is idle */
+	uint16_t refilled_on[SMALL_UNITS + 1]; /* 1 + the index of a class's last refill, or 0 */
 	uint64_t atomic_classes; /* GFP_ATOMIC has asked for; read and set without the lock */
 	uint64_t refills;
 	uint64_t refilled; /* units, since the last flush */
@@ -142,7 +144,11 @@ void caches_flush(void);
 /* Flush, and the memory of the magazines goes back to the system. Under the lock. */
 void caches_trim(void);
 
-/* In a copy of the process their memory is clear, and nobody else is here. Under the lock. */
+/*
+ * In a copy of the process their memory is clear, and nobody else is here. The depot's is
+ * not: whoever has the lock may have been interrupted in there, and goes on in the copy.
+ * Under the lock.
+ */
 void caches_forget(void);
 
 /* After a refill that may call the system: drain an index that does nothing. Under the lock. */
@@ -153,7 +159,7 @@ void caches_look_for_idle(void);
 /* That of @index, in use from now on. NULL: there is none. */
 struct magazine *caches_use(int index, uint32_t units);
 
-/* That of the depot. Its tag is that of whom it gave to last. */
+/* That of the depot. */
 struct magazine *caches_use_depot(uint32_t units);
 
 /* Objects that one holds at first, and that it keeps for GFP_ATOMIC. */

@@ -117,8 +117,12 @@ static uint32_t batch_of(uint32_t cap)
 static uint32_t pop_from_depot(uint32_t units, uint32_t *slots, uint32_t most)
 {
 	struct magazine *depot = magazine_at(&state->magazines, DEPOT, units);
-	const uint32_t held = magazine_n(depot), n = held < most ? held : most;
+	uint32_t held, n;
 
+	if (!(caches->use[DEPOT].classes >> (units - 1) & 1))
+		return 0; /* its memory shall not come for that */
+	held = magazine_n(depot);
+	n = held < most ? held : most;
 	for (uint32_t i = 0; i < n; i++)
 		slots[i] = depot->slot[held - n + i];
 	caches->popped += n;
@@ -179,11 +183,14 @@ static void make_room(int index, uint32_t units)
 /* Put in as many of @slots as there is room for. Returns how many are left: the first. */
 static uint32_t put_in_depot(int index, uint32_t units, const uint32_t *slots, uint32_t n)
 {
-	struct magazine *depot = magazine_at(&state->magazines, DEPOT, units);
-	uint32_t held = magazine_n(depot), left = n;
+	const int last = caches->refilled_on[units] - 1;
+	struct magazine *depot;
+	uint32_t held, left = n;
 
-	if (depot->cap == 0 || depot->tag == caches_self(index, units))
+	if (last < 0 || last == index)
 		return n;
+	depot = caches_use_depot(units);
+	held = magazine_n(depot);
 	if (held + n > depot->cap) {
 		make_room(DEPOT, units);
 		caches_grow_cap(DEPOT, units);
@@ -294,7 +301,7 @@ uint32_t caches_refill(uint32_t units, uint32_t order, bool contended, bool may_
 		adapt(index, magazine, units, contended);
 		most = batch_of(magazine_load(&magazine->cap)) + caches_reserve(units);
 		*tag = magazine->tag;
-		caches_use_depot(units)->tag = caches_self(index, units);
+		caches->refilled_on[units] = (uint16_t)(index + 1);
 		n = pop_from_depot(units, batch, most);
 	}
 	if (n == 0)

@@ -312,7 +312,8 @@ static void map_magazines(void)
 
 	if (!memory)
 		return;
-	if (os_commit(memory, bytes, os_locks_memory()) && os_clear_in_copies(memory, bytes)) {
+	if (os_commit(memory, bytes, os_locks_memory()) &&
+	    os_clear_in_copies(memory + MAGAZINES_STRIDE, bytes - MAGAZINES_STRIDE)) {
 		os_huge_pages(memory, bytes, false);
 		state->own_bytes += bytes;
 		caches_start(memory);

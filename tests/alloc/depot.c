@@ -7,6 +7,8 @@
 #include "owned.h"
 #include "state.h"
 
+#include <sys/syscall.h>
+
 #define SIZE 24
 #define UNITS (SIZE / CPU_ALLOC_UNIT)
 #define OBJECTS 600
@@ -99,8 +101,10 @@ static int not_alone(const void *unused)
 		make(OBJECTS);
 		drop(OBJECTS);
 		must(in_depot() == 0);
+		make(OBJECTS);
 		cpu_alloc_trim();
 		drop(OBJECTS);
+		must(in_depot() == 0);
 	}
 	must_balance(&books);
 	return 0;
@@ -160,6 +164,35 @@ static int fetched_by_nobody(const void *unused)
 	return 0;
 }
 
+/*
+ * In a copy it is as it was, since a handler may have made the copy while the depot was at
+ * work; whoever takes the lock first there has it emptied.
+ */
+static int copied(const void *unused)
+{
+	uint32_t n;
+	pid_t child;
+	int status;
+
+	(void)unused;
+	owned_set_up(NULL);
+	hand_over(OBJECTS);
+	n = in_depot();
+	must(n > 0);
+	child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	if (child == 0) {
+		if (in_depot() != n)
+			_exit(2);
+		cpu_free(cpu_alloc(400, GFP_KERNEL, 4), 400);
+		_exit(in_depot() == 0 ? 0 : 3);
+	}
+	must(waitpid(child, &status, 0) == child);
+	printf("status %#x\n", (unsigned int)status);
+	must(status == 0 && in_depot() == n);
+	must_balance(&books);
+	return 0;
+}
+
 /* However much is handed over, of all sizes: as much as magazines of one CPU may have. */
 static int bounded(const void *unused)
 {
@@ -210,6 +243,7 @@ int main(int argc, char **argv)
 	depot("a trim empties it", trimmed);
 	depot("it is empty before anything fails", given_back);
 	depot("what nobody fetches does not stay", fetched_by_nobody);
+	depot("a copy of the process has it as it was, and gives it up", copied);
 	depot("it holds no more than the magazines of a CPU may", bounded);
 	return tap_done();
 }

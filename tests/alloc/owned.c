@@ -193,6 +193,24 @@ static bool agree(const struct cpu_alloc_stats *now, const struct books *books)
 	       now->misuses == misuses && mapped_bytes() == now->cpu_bytes + now->cached_bytes;
 }
 
+/* Of each index: is what its magazines may hold together what it is said to be? */
+static void caps_must_add_up(void)
+{
+	const struct state *state = &cpu_alloc_state;
+
+	for (int i = DEPOT; state->caches.use && i < state->caches.used_below; i++) {
+		uint32_t sum = 0;
+
+		for (uint32_t units = 1; units <= SMALL_UNITS; units++)
+			if (state->caches.use[i].classes >> (units - 1) & 1)
+				sum += magazine_at(&state->magazines, i, units)->cap * units;
+		if (sum != state->caches.use[i].cap_units)
+			printf("index %d: caps of %u units, not %u\n", i, sum,
+			       state->caches.use[i].cap_units);
+		must(sum == state->caches.use[i].cap_units);
+	}
+}
+
 static void must_agree(const struct cpu_alloc_stats *now, const struct books *books)
 {
 	const bool do_agree = agree(now, books);
@@ -229,6 +247,7 @@ void must_balance(const struct books *books)
 
 	must_be_well();
 	must_agree(&now, books);
+	caps_must_add_up();
 	must_balance_trimmed(books);
 	unsound = map_check(&cpu_alloc_state.map);
 	if (unsound)
