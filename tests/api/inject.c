@@ -85,8 +85,9 @@ WRAP(void *, mmap, ENOMEM, MAP_FAILED, denies(ADDRESS_SPACE, bytes),
      (at, bytes, protection, flags, fd, offset))
 WRAP(int, mprotect, ENOMEM, -1, denies(MEMORY, bytes), (void *at, size_t bytes, int protection),
      (at, bytes, protection))
-WRAP(int, madvise, EINVAL, -1, denies(CLEARING, bytes), (void *at, size_t bytes, int advice),
-     (at, bytes, advice))
+/* All but the depot's are cleared in copies. */
+WRAP(int, madvise, EINVAL, -1, denies(CLEARING, bytes + MAGAZINES_STRIDE),
+     (void *at, size_t bytes, int advice), (at, bytes, advice))
 WRAP(int, munlock, ENOMEM, -1, false, (const void *at, size_t bytes), (at, bytes))
 WRAP(int, open, EMFILE, -1, false, (const char *path, int flags, int mode), (path, flags, mode))
 WRAP(int, open64, EMFILE, -1, false, (const char *path, int flags, int mode), (path, flags, mode))
