@@ -248,8 +248,11 @@ static void run_for(int64_t ms)
 		quiet_point();
 }
 
+/* Once: members ask how many they are, all at the same time. */
 static void count_cpus(void)
 {
+	if (threads)
+		return;
 	for (cpus = 0; cpus < CPUS_USED && allowed_cpu(cpus) >= 0; cpus++)
 		;
 	threads = cpus * THREADS_PER_CPU;
